@@ -1,0 +1,178 @@
+"""The definition of a state machine as values: what a parsed document means.
+
+Expressions are compiled; nothing here is text that must be read again at run time. A state's
+`next` is None when it has `End: true` or is terminal by its type.
+
+Source: the Amazon States Language specification and the Step Functions developer guide.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Final, Literal, TypeAlias
+
+from eventmill.asl.retry import Catcher, Retrier
+from eventmill.model import Payload, record
+from eventmill.query.environment import Environment
+from eventmill.query.jsonpath import Path, ReferencePath
+from eventmill.query.template import Template
+
+TASK_TIMEOUT_SECONDS_DEFAULT: Final = 99_999_999
+
+Pattern: TypeAlias = Literal["request", "callback"]
+
+
+@record
+class Resource:
+    """What a Task calls.
+
+    `kind` is `function` for the ARN of a Lambda function and `integration` for
+    `arn:aws:states:::service:action`; only those two run here so far. `pattern` is `callback`
+    for `.waitForTaskToken`.
+    """
+
+    text: str
+    kind: Literal["function", "integration"]
+    service: str
+    action: str
+    pattern: Pattern = "request"
+
+
+@record
+class Pass:
+    """Hands its input, or a fixed `result`, on."""
+
+    name: str
+    next: str | None
+    input_path: Path | None
+    parameters: Template | None
+    result: Payload | None
+    result_path: ReferencePath | None
+    output_path: Path | None
+
+
+@record
+class Task:
+    """Calls a resource and waits for its answer."""
+
+    name: str
+    next: str | None
+    resource: Resource
+    input_path: Path | None
+    parameters: Template | None
+    result_selector: Template | None
+    result_path: ReferencePath | None
+    output_path: Path | None
+    timeout_seconds: int | Path | None = None
+    heartbeat_seconds: int | Path | None = None
+    credentials: Template | None = None
+    retry: tuple[Retrier, ...] = ()
+    catch: tuple[Catcher, ...] = ()
+
+
+Condition: TypeAlias = Callable[[Environment], bool]
+
+
+@record
+class ChoiceRule:
+    """Where to go when `condition` holds."""
+
+    condition: Condition
+    next: str
+
+
+@record
+class Choice:
+    """Goes to the first rule whose condition holds, else to `default`."""
+
+    name: str
+    rules: tuple[ChoiceRule, ...]
+    default: str | None
+    input_path: Path | None
+    output_path: Path | None
+
+
+@record
+class Wait:
+    """Waits for `seconds`, or until `timestamp_ms`; exactly one is given, as value or path."""
+
+    name: str
+    next: str | None
+    input_path: Path | None
+    output_path: Path | None
+    seconds: int | Path | None = None
+    timestamp: int | Path | None = None  # milliseconds since the epoch
+
+
+@record
+class Succeed:
+    """Ends its branch, or the execution, well."""
+
+    name: str
+    input_path: Path | None
+    output_path: Path | None
+
+
+@record
+class Fail:
+    """Ends the execution, or fails the enclosing Parallel or Map, with an error and a cause."""
+
+    name: str
+    error: str | Template | None
+    cause: str | Template | None
+
+
+@record
+class Branch:
+    """A state machine inside a state: a branch of Parallel, the processor of Map."""
+
+    start_at: str
+    states: "Mapping[str, State]"
+
+
+@record
+class Parallel:
+    """Runs its branches at once; its result is the array of their outputs."""
+
+    name: str
+    next: str | None
+    branches: tuple[Branch, ...]
+    input_path: Path | None
+    parameters: Template | None
+    result_selector: Template | None
+    result_path: ReferencePath | None
+    output_path: Path | None
+    retry: tuple[Retrier, ...] = ()
+    catch: tuple[Catcher, ...] = ()
+
+
+@record
+class Map:
+    """Runs its processor once for each item, inline; its result is the array of outputs.
+
+    `max_concurrency` 0 means no limit of its own.
+    """
+
+    name: str
+    next: str | None
+    processor: Branch
+    items_path: Path
+    item_selector: Template | None
+    max_concurrency: int | Path
+    input_path: Path | None
+    result_selector: Template | None
+    result_path: ReferencePath | None
+    output_path: Path | None
+    retry: tuple[Retrier, ...] = ()
+    catch: tuple[Catcher, ...] = ()
+
+
+State: TypeAlias = Pass | Task | Choice | Wait | Succeed | Fail | Parallel | Map
+
+
+@record
+class StateMachine:
+    """A whole definition. `timeout_seconds` None means AWS's default of one year."""
+
+    start_at: str
+    states: Mapping[str, State]
+    timeout_seconds: int | None = None
+    comment: str | None = None

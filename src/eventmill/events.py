@@ -1,0 +1,37 @@
+"""The trigger event: a fact from outside, in EventBridge's envelope."""
+
+from eventmill.instant import format_instant
+from eventmill.model import Json, record
+
+
+@record
+class TriggerEvent:
+    """One event on the bus; `(source, id)` identifies it, whatever brought it.
+
+    The fields are those of an EventBridge event, so that definitions ported from AWS can read
+    `$.detail.bucket.name` and the like.
+    """
+
+    id: str
+    source: str
+    detail_type: str
+    at_ms: int
+    account: str
+    region: str
+    detail: dict[str, Json]
+    resources: tuple[str, ...] = ()
+
+    def envelope(self) -> dict[str, Json]:
+        """The event as EventBridge writes it: what patterns match and targets receive."""
+        return {
+            "version": "0",
+            "id": self.id,
+            "detail-type": self.detail_type,
+            "source": self.source,
+            "account": self.account,
+            # EventBridge gives whole seconds.
+            "time": format_instant(self.at_ms)[:19] + "Z",
+            "region": self.region,
+            "resources": list(self.resources),
+            "detail": self.detail,
+        }

@@ -1,0 +1,114 @@
+"""What an expression sees from inside a frame: the Context Object, its item, its random numbers.
+
+Source: "Context object" in the Step Functions developer guide; the order of keys is the service's.
+"""
+
+from eventmill.asl.error_names import REFERENCE_PATH_CONFLICT, RUNTIME
+from eventmill.asl.syntax import Map, Parallel, Task
+from eventmill.instant import format_instant
+from eventmill.machine.execution import Execution, Frame
+from eventmill.machine.randomness import draws
+from eventmill.machine.tokens import task_token
+from eventmill.model import EMPTY_OBJECT, AuthorError, Json, Payload
+from eventmill.query.environment import Environment
+from eventmill.query.jsonpath import Path, PathNotFound
+
+
+def environment(
+    execution: Execution, frame: Frame, data: Payload, item: int | None = None
+) -> Environment:
+    """The surroundings of an expression of `frame`'s state that reads `data` as `$`.
+
+    `item` is the index of the item that an ItemSelector is about.
+    """
+    return Environment(
+        data,
+        lambda: Payload.of(_context_object(execution, frame, item)),
+        {},
+        draws(execution.seed, execution.sequence),
+    )
+
+
+def select(path: Path | None, surroundings: Environment) -> Payload:
+    """What an InputPath or OutputPath leaves over; None is the path `null`."""
+    return EMPTY_OBJECT if path is None else path.select(surroundings)
+
+
+def items_of(execution: Execution, frame: Frame) -> list[Json]:
+    """The items of the Map that `frame` is in, read from its input again after a recovery.
+
+    Raises:
+        AuthorError: ItemsPath leads to no array.
+    """
+    state = frame.state
+    assert isinstance(state, Map)
+    if frame.items is None:
+        frame.items = _read_items(state, environment(execution, frame, frame.data))
+    return frame.items
+
+
+def _read_items(state: Map, surroundings: Environment) -> list[Json]:
+    data = select(state.input_path, surroundings)
+    path = state.items_path
+    try:
+        items = path.find(surroundings.over(data))
+    except PathNotFound:
+        step = path.text.rsplit(".", 1)[-1]
+        raise AuthorError(
+            REFERENCE_PATH_CONFLICT, f'Unable to apply step "{step}" to input {data.text.decode()}'
+        ) from None
+    if not isinstance(items, list):
+        cause = f'Reference path "{path.text}" must point to array.'
+        raise AuthorError(RUNTIME, cause, located=False)
+    return items
+
+
+def _context_object(execution: Execution, frame: Frame, item: int | None) -> Json:
+    identity = execution.identity
+    context: dict[str, Json] = {
+        "Execution": {
+            "Id": identity.arn,
+            "Input": execution.input.value,
+            "StartTime": format_instant(execution.start_ms),
+            "Name": identity.name,
+            "RoleArn": execution.role_arn,
+            "RedriveCount": 0,
+        },
+        "StateMachine": {
+            "Id": identity.state_machine_arn,
+            "Name": identity.state_machine_name,
+        },
+        "State": _state(frame),
+    }
+    value = _item(execution, frame, item)
+    if value is not None:
+        context["Map"] = {"Item": value}
+    state = frame.state
+    if isinstance(state, Task) and state.resource.pattern == "callback":
+        # Asked for while the parameters are filled in: the Scheduled event comes next.
+        token = task_token(identity.arn, execution.seed, execution.sequence + 1)
+        context["Task"] = {"Token": token}
+    return context
+
+
+def _state(frame: Frame) -> Json:
+    assert frame.state is not None
+    described: dict[str, Json] = {
+        "Name": frame.state.name,
+        "EnteredTime": format_instant(frame.entered_ms),
+    }
+    if isinstance(frame.state, (Task, Map, Parallel)):
+        described["RetryCount"] = frame.retry_count
+    return described
+
+
+def _item(execution: Execution, frame: Frame, item: int | None) -> Json:
+    """The item of the innermost Map around an expression."""
+    if item is not None:
+        return {"Index": item, "Value": items_of(execution, frame)[item]}
+    inner, outer = frame, frame.parent
+    while outer is not None:
+        if isinstance(outer.state, Map):
+            return {"Index": inner.index, "Value": items_of(execution, outer)[inner.index]}
+        inner, outer = outer, outer.parent
+    return None

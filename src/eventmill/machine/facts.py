@@ -1,0 +1,87 @@
+"""Facts: what the world tells an execution. Each is recorded in the step that it causes."""
+
+from typing import TypeAlias
+
+from eventmill.model import Payload, record
+
+
+@record
+class StartExecution:
+    """Begin. `seed` feeds everything random in this execution; it comes from the shell, once."""
+
+    input: Payload
+    seed: int
+    role_arn: str
+
+
+@record
+class TaskStarted:
+    """The executor has begun to carry out the task scheduled by event `task`."""
+
+    task: int
+
+
+@record
+class TaskSubmitted:
+    """The call of a `.waitForTaskToken` task was answered; the task itself goes on waiting."""
+
+    task: int
+    output: Payload
+
+
+@record
+class TaskSucceeded:
+    """The task has a result."""
+
+    task: int
+    output: Payload
+
+
+@record
+class TaskOversized:
+    """The task has a result of so many bytes, more than the quota; it is not kept."""
+
+    task: int
+    bytes: int
+
+
+@record
+class TaskFailed:
+    """The task failed, under a name that Retry and Catch can match."""
+
+    task: int
+    error: str | None
+    cause: str | None
+
+
+@record
+class TaskHeartbeat:
+    """Whoever holds the task's token is alive."""
+
+    task: int
+
+
+@record
+class TimeReached:
+    """Time has come to the execution's `next_due_ms`, at least."""
+
+
+@record
+class StopExecution:
+    """Somebody asked for the execution to be aborted."""
+
+    error: str | None = None
+    cause: str | None = None
+
+
+Fact: TypeAlias = (
+    StartExecution
+    | TaskStarted
+    | TaskSubmitted
+    | TaskSucceeded
+    | TaskOversized
+    | TaskFailed
+    | TaskHeartbeat
+    | TimeReached
+    | StopExecution
+)

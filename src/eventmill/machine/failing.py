@@ -1,0 +1,149 @@
+"""Failures: retried, caught, or handed to the state around, up to the end of the execution.
+
+Source: "Handling errors in Step Functions workflows"; the order of events is the service's.
+"""
+
+from collections.abc import Callable
+from typing import Final
+
+from eventmill.asl.error_names import HEARTBEAT_TIMEOUT, RUNTIME, TIMEOUT
+from eventmill.asl.retry import Catcher, Retrier, first_match
+from eventmill.asl.syntax import Map, Parallel, Task, Wait
+from eventmill.machine.decision import Decision
+from eventmill.machine.execution import Frame
+from eventmill.machine.history import RETRY_SCHEDULED, Details
+from eventmill.machine.randomness import fraction
+from eventmill.model import AuthorError, Failure, Payload
+
+_ABORTED: Final = {
+    Task: "TaskStateAborted",
+    Wait: "WaitStateAborted",
+    Parallel: "ParallelStateAborted",
+    Map: "MapStateAborted",
+}
+
+
+def attempt(decision: Decision, frame: Frame, work: Callable[[], None]) -> None:
+    """Do `work` for the frame's state; what the author got wrong becomes the state's failure."""
+    state, entered_id = frame.state, frame.entered_id
+    assert state is not None
+    try:
+        work()
+    except AuthorError as error:
+        failure = error.failure
+        if error.located:
+            where = f"'{state.name}' (entered at the event id #{entered_id})"
+            cause = f"An error occurred while executing the state {where}. {failure.cause}"
+            failure = Failure(error=failure.error, cause=cause)
+        fail(decision, frame, failure)
+
+
+def fail(decision: Decision, frame: Frame, failure: Failure, after_id: int | None = None) -> None:
+    """The state that `frame` is in has failed, by event `after_id` (default: its last)."""
+    state = frame.state
+    after_id = frame.last_id if after_id is None else after_id
+    if failure.error == RUNTIME:
+        end(decision, "ExecutionFailed", failure, after_id)
+    elif isinstance(state, (Task, Parallel, Map)):
+        _retry_or_catch(decision, frame, state, failure, after_id)
+    else:
+        _hand_on(decision, frame, failure)
+
+
+def end(decision: Decision, type: str, failure: Failure, previous_id: int) -> None:
+    """End the execution badly; nothing in it runs on."""
+    root = decision.execution.root
+    decision.emit(root, type, _details(failure), previous_id=previous_id)
+    decision.runnable.clear()
+    decision.finished.clear()
+
+
+def _retry_or_catch(
+    decision: Decision,
+    frame: Frame,
+    state: Task | Parallel | Map,
+    failure: Failure,
+    after_id: int,
+) -> None:
+    retrier = first_match(state.retry, failure.error)
+    # The first retrier that matches owns the error; no later one is asked when it is used up.
+    if retrier is not None and frame.retries.get(retrier, 0) < state.retry[retrier].max_attempts:
+        _schedule_retry(decision, frame, retrier, state.retry[retrier], after_id)
+        return
+    if isinstance(state, (Parallel, Map)):
+        kind = type(state).__name__
+        decision.emit(frame, f"{kind}StateFailed", previous_id=after_id)
+    catcher = first_match(state.catch, failure.error)
+    if catcher is None:
+        _hand_on(decision, frame, failure)
+    else:
+        _catch(decision, frame, state.catch[catcher], failure)
+
+
+def _schedule_retry(
+    decision: Decision, frame: Frame, index: int, retrier: Retrier, after_id: int
+) -> None:
+    execution = decision.execution
+    jitter = fraction(execution.seed, execution.sequence)
+    delay = retrier.delay_seconds(frame.retries.get(index, 0) + 1, jitter=jitter)
+    due_ms = decision.now_ms + round(delay * 1000)
+    noted = {"retrier": index, "due_ms": due_ms}
+    decision.note(frame, RETRY_SCHEDULED, {**noted}, after_id)
+
+
+def _catch(decision: Decision, frame: Frame, catcher: Catcher, failure: Failure) -> None:
+    reported = _reported(failure)
+    error_output = {"Error": reported.error or "", "Cause": reported.cause or ""}
+    try:
+        if catcher.result_path is None:
+            output = frame.data
+        else:
+            value = catcher.result_path.put(frame.data.value, {**error_output})
+            output = Payload.of(value)
+        decision.leave_for(frame, output, catcher.next)
+    except AuthorError as error:
+        _hand_on(decision, frame, error.failure)
+
+
+def _hand_on(decision: Decision, frame: Frame, failure: Failure) -> None:
+    """Nothing in the frame takes the failure: it becomes that of the state around the frame."""
+    parent = frame.parent
+    if parent is None:
+        end(decision, "ExecutionFailed", failure, frame.last_id)
+        return
+    _cut_siblings(decision, parent, frame)
+    fail(decision, parent, failure, frame.last_id)
+
+
+def _cut_siblings(decision: Decision, parent: Frame, failing: Frame) -> None:
+    """Write down what a failing branch or iteration cuts off, in order of index."""
+    state, last_id = parent.state, failing.last_id
+    for index in sorted(parent.children):
+        child = parent.children[index]
+        if isinstance(state, Map):
+            outcome = "MapIterationFailed" if child is failing else "MapIterationAborted"
+            details: Details = {"name": state.name, "index": index}
+            decision.emit(parent, outcome, details, previous_id=last_id)
+        if child is not failing or isinstance(child.state, Task):
+            _cut(decision, child, last_id)
+
+
+def _cut(decision: Decision, frame: Frame, last_id: int) -> None:
+    for index in sorted(frame.children):
+        _cut(decision, frame.children[index], last_id)
+    aborted = _ABORTED.get(type(frame.state))
+    if aborted is not None:
+        decision.emit(frame, aborted, previous_id=last_id)
+
+
+def _reported(failure: Failure) -> Failure:
+    """A failure under the name AWS reports: a heartbeat that ran out is a timeout."""
+    if failure.error == HEARTBEAT_TIMEOUT:
+        return Failure(error=TIMEOUT, cause=failure.cause)
+    return failure
+
+
+def _details(failure: Failure) -> Details:
+    reported = _reported(failure)
+    pairs = {"error": reported.error, "cause": reported.cause}
+    return {name: text for name, text in pairs.items() if text is not None}

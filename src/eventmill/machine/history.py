@@ -1,0 +1,112 @@
+"""The history of an execution: AWS's events, as they are stored.
+
+One `HistoryEvent` is one `HistoryEvent` of AWS, with its type, id, `previousEventId` and details.
+What AWS does not show and the engine needs rides along: the frame the event belongs to, and
+`internal` values (a retry's due time, a token's seed). A few events are wholly internal; they have
+the id 0, count for no quota, and GetExecutionHistory leaves them out.
+"""
+
+from collections.abc import Mapping
+from typing import Final
+
+from eventmill.model import Json, Payload
+
+Details = dict[str, "Json | Payload"]
+
+
+class HistoryEvent:
+    """One fact inside an execution. Never changed once made."""
+
+    __slots__ = ("at_ms", "details", "frame", "id", "internal", "previous_id", "type")
+
+    def __init__(
+        self,
+        id: int,
+        previous_id: int,
+        type: str,
+        at_ms: int,
+        frame: int,
+        details: Details | None = None,
+        internal: dict[str, Json] | None = None,
+    ) -> None:
+        self.id = id
+        self.previous_id = previous_id
+        self.type = type
+        self.at_ms = at_ms
+        self.frame = frame
+        self.details = details
+        self.internal = internal
+
+    def payload(self, field: str) -> Payload:
+        """The payload in `details[field]`."""
+        assert self.details is not None
+        value = self.details[field]
+        assert isinstance(value, Payload), f"{field} of {self.type} is no payload"
+        return value
+
+    def text(self, field: str) -> str:
+        """The string in `details[field]`."""
+        assert self.details is not None
+        value = self.details[field]
+        assert isinstance(value, str), f"{field} of {self.type} is no string"
+        return value
+
+    def noted(self, field: str) -> int:
+        """The number in `internal[field]`."""
+        assert self.internal is not None
+        value = self.internal[field]
+        assert isinstance(value, int), f"{field} of {self.type} is no number"
+        return value
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, HistoryEvent) and all(
+            getattr(self, name) == getattr(other, name) for name in self.__slots__
+        )
+
+    def __hash__(self) -> int:
+        return hash((self.id, self.type, self.frame))
+
+    def __repr__(self) -> str:
+        parts = f"{self.id} <- {self.previous_id} {self.type} frame={self.frame}"
+        return f"<{parts} {self.details or ''} {self.internal or ''}>"
+
+
+# The fields of an event's details that hold payloads: JSON text on AWS's wire.
+PAYLOAD_FIELDS: Final = frozenset({"input", "output", "parameters"})
+
+WAIT_SCHEDULED: Final = "WaitScheduled"
+RETRY_SCHEDULED: Final = "RetryScheduled"
+HEARTBEAT_RECEIVED: Final = "HeartbeatReceived"
+INTERNAL_TYPES: Final = frozenset({WAIT_SCHEDULED, RETRY_SCHEDULED, HEARTBEAT_RECEIVED})
+
+# Under which key AWS puts the details of a type; a type that is missing here has none.
+DETAILS_KEY: Final[Mapping[str, str]] = {
+    "ExecutionStarted": "executionStartedEventDetails",
+    "ExecutionSucceeded": "executionSucceededEventDetails",
+    "ExecutionFailed": "executionFailedEventDetails",
+    "ExecutionAborted": "executionAbortedEventDetails",
+    "ExecutionTimedOut": "executionTimedOutEventDetails",
+    **{
+        f"{kind}StateEntered": "stateEnteredEventDetails"
+        for kind in ("Pass", "Task", "Choice", "Wait", "Succeed", "Fail", "Parallel", "Map")
+    },
+    **{
+        f"{kind}StateExited": "stateExitedEventDetails"
+        for kind in ("Pass", "Task", "Choice", "Wait", "Succeed", "Parallel", "Map")
+    },
+    "TaskScheduled": "taskScheduledEventDetails",
+    "TaskStarted": "taskStartedEventDetails",
+    "TaskSubmitted": "taskSubmittedEventDetails",
+    "TaskSucceeded": "taskSucceededEventDetails",
+    "TaskFailed": "taskFailedEventDetails",
+    "TaskTimedOut": "taskTimedOutEventDetails",
+    "LambdaFunctionScheduled": "lambdaFunctionScheduledEventDetails",
+    "LambdaFunctionSucceeded": "lambdaFunctionSucceededEventDetails",
+    "LambdaFunctionFailed": "lambdaFunctionFailedEventDetails",
+    "LambdaFunctionTimedOut": "lambdaFunctionTimedOutEventDetails",
+    "MapStateStarted": "mapStateStartedEventDetails",
+    "MapIterationStarted": "mapIterationStartedEventDetails",
+    "MapIterationSucceeded": "mapIterationSucceededEventDetails",
+    "MapIterationFailed": "mapIterationFailedEventDetails",
+    "MapIterationAborted": "mapIterationAbortedEventDetails",
+}

@@ -1,0 +1,182 @@
+"""Task: asks for work and waits for its answer."""
+
+from typing import Final
+
+from eventmill.asl.error_names import (
+    DATA_LIMIT_EXCEEDED,
+    HEARTBEAT_TIMEOUT,
+    RUNTIME,
+    TIMEOUT,
+)
+from eventmill.asl.syntax import TASK_TIMEOUT_SECONDS_DEFAULT, Resource, Task
+from eventmill.machine import data_flow, failing
+from eventmill.machine.commands import RunTask
+from eventmill.machine.context import environment, select
+from eventmill.machine.decision import Decision, too_large
+from eventmill.machine.execution import Execution, Frame, is_late
+from eventmill.machine.history import HEARTBEAT_RECEIVED, Details
+from eventmill.machine.tokens import task_token
+from eventmill.model import AuthorError, Failure, Payload
+from eventmill.query.jsonpath import Path, PathNotFound
+
+# The events of a task are named after what it calls; a function ARN has names of its own.
+_PREFIX: Final = {"function": "LambdaFunction", "integration": "Task"}
+
+SCHEDULED: Final = frozenset(f"{prefix}Scheduled" for prefix in _PREFIX.values())
+
+
+def enter(decision: Decision, frame: Frame, state: Task) -> None:
+    """Ask for the work."""
+    schedule(decision, frame, state)
+
+
+def schedule(decision: Decision, frame: Frame, state: Task) -> None:
+    """Make an attempt, the first or one after a retry's delay.
+
+    Raises:
+        AuthorError: The parameters or a timeout cannot be worked out.
+    """
+    parameters = data_flow.effective_input(decision.execution, frame, state)
+    details = _called(state.resource)
+    if state.resource.kind == "function":
+        details = {"resource": state.resource.text, "input": parameters}
+    else:
+        details["region"] = decision.execution.identity.region
+        details["parameters"] = parameters
+    _add_limits(decision, frame, state, details)
+    if state.credentials is not None:
+        role = state.credentials.render(environment(decision.execution, frame, frame.data)).value
+        if isinstance(role, dict):
+            details["taskCredentials"] = {"roleArn": role.get("RoleArn")}
+    decision.emit(frame, _type(state.resource, "Scheduled"), details)
+
+
+def _add_limits(decision: Decision, frame: Frame, state: Task, details: Details) -> None:
+    timeout = _seconds(decision, frame, state, "TimeoutSecondsPath", state.timeout_seconds)
+    heartbeat = _seconds(decision, frame, state, "HeartbeatSecondsPath", state.heartbeat_seconds)
+    if timeout is not None and timeout < TASK_TIMEOUT_SECONDS_DEFAULT:
+        details["timeoutInSeconds"] = timeout
+    if heartbeat is not None:
+        details["heartbeatInSeconds"] = heartbeat
+
+
+def _seconds(
+    decision: Decision, frame: Frame, state: Task, field: str, given: int | Path | None
+) -> int | None:
+    if not isinstance(given, Path):
+        return given
+    surroundings = environment(decision.execution, frame, frame.data)
+    data = select(state.input_path, surroundings)
+    try:
+        seconds = given.find(surroundings.over(data))
+    except PathNotFound as error:
+        raise AuthorError(RUNTIME, f"Invalid path '{given.text}' : {error}") from None
+    if isinstance(seconds, bool) or not isinstance(seconds, int) or seconds <= 0:
+        cause = (
+            f'The {field} field refers to value "{data_flow.shown(seconds)}" '
+            f"which is not a valid integer: {given.text}"
+        )
+        raise AuthorError(RUNTIME, cause)
+    return seconds
+
+
+def started(decision: Decision, frame: Frame) -> None:
+    """The work has begun."""
+    assert frame.task is not None
+    if not frame.task.started:
+        resource = _resource(frame)
+        # The event of a function ARN has no details.
+        details = None if resource.kind == "function" else _called(resource)
+        decision.emit(frame, _type(resource, "Started"), details)
+
+
+def submitted(decision: Decision, frame: Frame, output: Payload) -> None:
+    """The call was made; whoever got the token will answer."""
+    started(decision, frame)
+    resource = _resource(frame)
+    decision.emit(frame, _type(resource, "Submitted"), {**_called(resource), "output": output})
+
+
+def succeeded(decision: Decision, frame: Frame, output: Payload) -> None:
+    """The work is done.
+
+    Raises:
+        AuthorError: The result does not pass ResultSelector, ResultPath or OutputPath.
+    """
+    started(decision, frame)
+    state, resource = frame.state, _resource(frame)
+    assert isinstance(state, Task)
+    details: Details = {} if resource.kind == "function" else _called(resource)
+    decision.emit(frame, _type(resource, "Succeeded"), {**details, "output": output})
+    decision.leave(frame, data_flow.output(decision.execution, frame, state, output))
+
+
+def failed(decision: Decision, frame: Frame, failure: Failure) -> None:
+    """The work failed."""
+    started(decision, frame)
+    _end_badly(decision, frame, "Failed", failure)
+    failing.fail(decision, frame, failure)
+
+
+def timed_out(decision: Decision, frame: Frame) -> Failure:
+    """The work took too long, or was silent too long; the failure is still to be dealt with."""
+    late = is_late(frame, decision.now_ms)
+    started(decision, frame)
+    _end_badly(decision, frame, "TimedOut", Failure(error=TIMEOUT))
+    return Failure(error=TIMEOUT if late else HEARTBEAT_TIMEOUT)
+
+
+def heartbeat(decision: Decision, frame: Frame) -> None:
+    """Somebody is at work; the heartbeat's time counts from now."""
+    decision.note(frame, HEARTBEAT_RECEIVED, None)
+
+
+def too_large_result(frame: Frame) -> Failure:
+    """What a result over the quota means for its task."""
+    resource = _resource(frame)
+    called = resource.text if resource.kind == "function" else resource.service
+    return Failure(error=DATA_LIMIT_EXCEEDED, cause=too_large(called))
+
+
+def run_task(execution: Execution, frame: Frame) -> RunTask:
+    """The command that the frame's Scheduled event stands for."""
+    task, identity = frame.task, execution.identity
+    assert task is not None
+    assert frame.state is not None
+    resource = _resource(frame)
+    token = None
+    if resource.pattern == "callback":
+        token = task_token(identity.arn, execution.seed, task.id)
+    return RunTask(
+        task=task.id,
+        state=frame.state.name,
+        resource=resource,
+        parameters=task.parameters,
+        token=token,
+        idempotency_key=f"{identity.arn}#{frame.entered_id}",
+        attempt=frame.retry_count + 1,
+        deadline_ms=task.deadline_ms,
+    )
+
+
+def _end_badly(decision: Decision, frame: Frame, outcome: str, failure: Failure) -> None:
+    resource = _resource(frame)
+    details: Details = {} if resource.kind == "function" else _called(resource)
+    if failure.error is not None:
+        details["error"] = failure.error
+    if failure.cause is not None:
+        details["cause"] = failure.cause
+    decision.emit(frame, _type(resource, outcome), details)
+
+
+def _resource(frame: Frame) -> Resource:
+    assert isinstance(frame.state, Task)
+    return frame.state.resource
+
+
+def _called(resource: Resource) -> Details:
+    return {"resourceType": resource.service, "resource": resource.action}
+
+
+def _type(resource: Resource, outcome: str) -> str:
+    return f"{_PREFIX[resource.kind]}{outcome}"

@@ -1,0 +1,227 @@
+"""The state machine: a fact goes in, history events and commands come out.
+
+Rule 1: no I/O, no clock, no randomness, no `await` in this package. Rule 2: it does not know where
+events are stored or who runs a task. What it decides becomes true only through `evolve`.
+"""
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any, Final
+
+from eventmill.asl.error_names import RUNTIME, TIMEOUT
+from eventmill.asl.syntax import (
+    Choice,
+    Fail,
+    Map,
+    Parallel,
+    Pass,
+    Succeed,
+    Task,
+    Wait,
+)
+from eventmill.machine import failing
+from eventmill.machine.commands import CancelTask, Command
+from eventmill.machine.decision import Decision, HistoryIsFull
+from eventmill.machine.execution import RUNNING, Execution, Frame, is_late, running_tasks
+from eventmill.machine.facts import (
+    Fact,
+    StartExecution,
+    StopExecution,
+    TaskFailed,
+    TaskHeartbeat,
+    TaskOversized,
+    TaskStarted,
+    TaskSubmitted,
+    TaskSucceeded,
+    TimeReached,
+)
+from eventmill.machine.history import HistoryEvent
+from eventmill.machine.states import choice, fail, map_, parallel, pass_, succeed, task, wait
+from eventmill.model import Failure, Payload, record
+
+
+@record
+class Step:
+    """What one fact led to. A fact that was no news leads to no events."""
+
+    fact: Fact
+    at_ms: int
+    events: tuple[HistoryEvent, ...]
+    commands: tuple[Command, ...]
+
+
+_ENTER: Final[Mapping[type, Callable[[Decision, Frame, Any], None]]] = {
+    Pass: pass_.enter,
+    Task: task.enter,
+    Choice: choice.enter,
+    Wait: wait.enter,
+    Succeed: succeed.enter,
+    Fail: fail.enter,
+    Parallel: parallel.enter,
+    Map: map_.enter,
+}
+
+
+def advance(execution: Execution, fact: Fact, now_ms: int) -> Step:
+    """Absorb one outside fact and all that follows from it without waiting.
+
+    Deterministic: the same execution, fact and instant give the same step, so the recorded facts
+    prove a history. Runnable states wait in a queue, so branches advance breadth first, one state
+    each in turn, as the service does it.
+    """
+    fact = _as_recorded(execution, fact, now_ms)
+    decision = Decision(execution, now_ms)
+    try:
+        _absorb(decision, fact)
+        _run(decision)
+    except HistoryIsFull:
+        _end_full_history(decision)
+    commands = tuple(_commands(execution, decision.events))
+    return Step(fact=fact, at_ms=now_ms, events=tuple(decision.events), commands=commands)
+
+
+def outstanding(execution: Execution) -> list[Command]:
+    """What a restarted shell must do again: every command without a recorded answer."""
+    return [task.run_task(execution, frame) for frame in running_tasks(execution)]
+
+
+def _as_recorded(execution: Execution, fact: Fact, now_ms: int) -> Fact:
+    """The fact as it counts: an answer may come too late, or be too large to be kept."""
+    if isinstance(fact, (StartExecution, StopExecution, TimeReached)):
+        return fact
+    frame = execution.tasks.get(fact.task)
+    if frame is not None and is_late(frame, now_ms):
+        return TimeReached()
+    if isinstance(fact, TaskSucceeded) and len(fact.output) > execution.quotas.payload_bytes_max:
+        return TaskOversized(task=fact.task, bytes=len(fact.output))
+    return fact
+
+
+def _absorb(decision: Decision, fact: Fact) -> None:
+    execution = decision.execution
+    if isinstance(fact, StartExecution):
+        _start(decision, fact)
+    elif execution.status != RUNNING:
+        return
+    elif isinstance(fact, StopExecution):
+        failing.end(decision, "ExecutionAborted", Failure(error=fact.error, cause=fact.cause), 0)
+    elif isinstance(fact, TimeReached):
+        _time_reached(decision)
+    elif fact.task in execution.tasks:
+        _task_reported(decision, execution.tasks[fact.task], fact)
+
+
+def _start(decision: Decision, fact: StartExecution) -> None:
+    execution = decision.execution
+    assert execution.status == "", "an execution starts once"
+    decision.emit(
+        execution.root,
+        "ExecutionStarted",
+        {"input": fact.input, "roleArn": fact.role_arn},
+        internal={"seed": fact.seed},
+    )
+    decision.runnable.append((execution.root, fact.input))
+
+
+def _task_reported(
+    decision: Decision,
+    frame: Frame,
+    fact: TaskStarted | TaskSubmitted | TaskSucceeded | TaskOversized | TaskFailed | TaskHeartbeat,
+) -> None:
+    match fact:
+        case TaskStarted():
+            task.started(decision, frame)
+        case TaskSubmitted():
+            task.submitted(decision, frame, fact.output)
+        case TaskSucceeded():
+            failing.attempt(decision, frame, lambda: task.succeeded(decision, frame, fact.output))
+        case TaskOversized():
+            task.failed(decision, frame, task.too_large_result(frame))
+        case TaskFailed():
+            task.failed(decision, frame, Failure(error=fact.error, cause=fact.cause))
+        case TaskHeartbeat():
+            task.heartbeat(decision, frame)
+
+
+def _time_reached(decision: Decision) -> None:
+    execution = decision.execution
+    if execution.deadline_ms is not None and execution.deadline_ms <= decision.now_ms:
+        failing.end(decision, "ExecutionTimedOut", Failure(error=TIMEOUT), 0)
+        return
+    due = execution.due_frames(decision.now_ms)
+    # All that timed out is written down before any of it has consequences.
+    timed_out = [(frame, task.timed_out(decision, frame)) for frame in due if frame.task]
+    for frame, failure in timed_out:
+        if decision.is_live(frame):
+            failing.fail(decision, frame, failure)
+            _settle(decision)
+    for frame in due:
+        if decision.is_live(frame) and frame.due_ms is not None:
+            failing.attempt(decision, frame, partial(_wake, decision, frame))
+            _settle(decision)
+
+
+def _wake(decision: Decision, frame: Frame) -> None:
+    """The end of a Wait, or the next attempt after a retry's delay."""
+    state = frame.state
+    match state:
+        case Wait():
+            wait.over(decision, frame, state)
+        case Task():
+            task.schedule(decision, frame, state)
+        case Parallel():
+            parallel.begin(decision, frame, state)
+        case Map():
+            map_.begin(decision, frame, state)
+        case _:
+            raise AssertionError(f"{state} waits for no time")
+
+
+def _run(decision: Decision) -> None:
+    """Enter states until nothing is runnable; a frame that ends tells its parent at once."""
+    _settle(decision)
+    while decision.runnable:
+        frame, data = decision.runnable.popleft()
+        if decision.is_live(frame):
+            _enter(decision, frame, data)
+            _settle(decision)
+
+
+def _settle(decision: Decision) -> None:
+    while decision.finished:
+        _frame_finished(decision, decision.finished.popleft())
+
+
+def _enter(decision: Decision, frame: Frame, data: Payload) -> None:
+    assert frame.next is not None
+    state = frame.states[frame.next]
+    kind = type(state)
+    decision.emit(frame, f"{kind.__name__}StateEntered", {"name": state.name, "input": data})
+    failing.attempt(decision, frame, lambda: _ENTER[kind](decision, frame, state))
+
+
+def _frame_finished(decision: Decision, child: Frame) -> None:
+    parent = child.parent
+    if parent is None:
+        decision.emit(child, "ExecutionSucceeded", {"output": child.data})
+    elif isinstance(parent.state, Parallel):
+        failing.attempt(decision, parent, lambda: parallel.branch_finished(decision, parent))
+    else:
+        failing.attempt(decision, parent, lambda: map_.iteration_finished(decision, parent, child))
+
+
+def _end_full_history(decision: Decision) -> None:
+    """Event number `history_events_max` is the end, whatever was about to be written."""
+    quota = decision.execution.quotas.history_events_max
+    cause = f"The execution reached the maximum number of history events ({quota})."
+    failure = Failure(error=RUNTIME, cause=cause)
+    failing.end(decision, "ExecutionFailed", failure, decision.execution.sequence)
+
+
+def _commands(execution: Execution, events: list[HistoryEvent]) -> list[Command]:
+    commands: list[Command] = [CancelTask(task=id) for id in execution.abandoned]
+    execution.abandoned.clear()
+    for event in events:
+        if event.type in task.SCHEDULED and event.id in execution.tasks:
+            commands.append(task.run_task(execution, execution.tasks[event.id]))
+    return commands

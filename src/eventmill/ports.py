@@ -1,0 +1,248 @@
+"""The seam: what the shell needs from its adapters, as promises.
+
+An adapter is done when it passes the suite of its port in `tests/conformance`.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from typing import Protocol, TypeAlias
+
+from eventmill.events import TriggerEvent
+from eventmill.model import Payload, record
+
+
+@record
+class ExecutionRow:
+    """What the log knows of an execution without reading its history."""
+
+    id: int
+    arn: str
+    state_machine_arn: str
+    name: str
+    definition: str  # the digest under which the definition is stored
+    status: str  # RUNNING, SUCCEEDED, FAILED, TIMED_OUT or ABORTED
+    start_ms: int
+    stop_ms: int | None = None
+    steps: int = 0  # number of steps in the history
+    event: tuple[str, str] | None = None  # (source, id) of the trigger event that started it
+    trigger: str | None = None
+
+
+@record
+class StepRow:
+    """One step of one execution, as stored: `body` is what `eventmill.codec` wrote."""
+
+    execution: int
+    step: int  # 1, 2, 3, … without gaps within an execution
+    body: bytes
+
+
+@record
+class StoredStep:
+    """A step row with its place in the log and the hash that chains it to the row before."""
+
+    position: int  # counts everything recorded: events of the inbox, new executions and steps
+    row: StepRow
+    hash: bytes
+
+
+@record
+class InboxEvent:
+    """A trigger event in the inbox, with the executions it started, by trigger."""
+
+    position: int
+    event: TriggerEvent
+    received_ms: int
+    executions: Mapping[str, str]  # trigger name -> execution ARN
+
+
+@record
+class Transaction:
+    """What must become durable together, or not at all.
+
+    * `event` goes into the inbox, unique by (source, id).
+    * `created` are new executions, unique by ARN; their steps come in `steps`.
+    * `steps` extend histories: each must be the next of its execution.
+    * `finished` maps executions to their final status and the time they stopped.
+    * `timers` maps executions to when they must be woken; None removes the timer.
+    * `sensor_state` maps (sensor, key) to what the sensor remembers; None forgets it.
+    * `definitions` maps digests to definition texts; those already known are left alone.
+    """
+
+    event: TriggerEvent | None = None
+    received_ms: int = 0
+    created: Sequence[ExecutionRow] = ()
+    steps: Sequence[StepRow] = ()
+    finished: Mapping[int, tuple[str, int]] | None = None
+    timers: Mapping[int, int | None] | None = None
+    sensor_state: Mapping[tuple[str, str], bytes | None] | None = None
+    definitions: Mapping[str, str] | None = None
+
+
+class EventLog(Protocol):
+    """The durable, append-only record of everything: the only source of truth.
+
+    There is one writer. Transactions become durable in the order in which they were handed over,
+    many in one commit. When one fails for a reason of its own it alone leaves no trace; when the
+    disk fails, every transaction not yet durable fails with `LogUnavailable` and leaves no trace
+    either. Who stops waiting for a transaction does not stop it.
+    """
+
+    def commit(self, transaction: Transaction) -> "asyncio.Future[None]":
+        """Hand a transaction over; the future is done when it is durable.
+
+        The future fails with DuplicateEvent (the inbox has the event), ExecutionAlreadyExists (the
+        ARN or the id is taken), AppendConflict (a step is not the next of its execution),
+        ExecutionDoesNotExist (a step, end or timer of an execution that was never created) or
+        ValueError (text that UTF-8 cannot hold); of several reasons with the first in this order.
+        It fails with LogUnavailable when the disk refuses, and then nothing that was not durable
+        will become so; with LogDamaged when the file turns out to be damaged.
+        """
+        ...
+
+    async def read(self, execution: int, *, after_step: int = 0) -> Sequence[StepRow]:
+        """The durable steps of an execution after `after_step`, in order."""
+        ...
+
+    async def execution(self, arn: str) -> ExecutionRow | None:
+        """The execution with this ARN."""
+        ...
+
+    async def execution_by_id(self, execution: int) -> ExecutionRow | None:
+        """The execution with this id."""
+        ...
+
+    async def executions(
+        self,
+        *,
+        state_machine_arn: str | None = None,
+        status: str | None = None,
+        before_id: int | None = None,
+        limit: int = 100,
+    ) -> Sequence[ExecutionRow]:
+        """Executions, newest first (ids grow with time), narrowed by each argument given."""
+        ...
+
+    async def unfinished(self, *, after_id: int, limit: int) -> Sequence[ExecutionRow]:
+        """RUNNING executions without a timer row, by id: those that recovery must look at."""
+        ...
+
+    async def due(self, now_ms: int, *, limit: int) -> Sequence[tuple[int, int]]:
+        """`(due_ms, execution)` of timers due at `now_ms` or before, soonest first."""
+        ...
+
+    async def next_due_ms(self) -> int | None:
+        """When the soonest timer is due."""
+        ...
+
+    async def definition(self, digest: str) -> str | None:
+        """The definition text stored under this digest."""
+        ...
+
+    async def sensor_state(self, sensor: str) -> Mapping[str, bytes]:
+        """Everything a sensor remembers."""
+        ...
+
+    async def event(self, source: str, event_id: str) -> InboxEvent | None:
+        """The event of the inbox with this source and id."""
+        ...
+
+    async def inbox(self, *, before_position: int | None = None, limit: int = 100) -> Sequence[InboxEvent]:
+        """Events of the inbox, newest first."""
+        ...
+
+    def stored_steps(self, *, after_position: int = 0) -> AsyncIterator[StoredStep]:
+        """Every step row of the log in order of position: what an audit reads."""
+        ...
+
+
+@record
+class Invocation:
+    """One call of a handler."""
+
+    id: int  # unique within this process, to cancel by
+    function: str
+    payload: Payload
+    execution_arn: str
+    state: str
+    token: str  # of a `.waitForTaskToken` task, else empty
+    idempotency_key: str
+    attempt: int
+    deadline_ms: int | None
+
+
+@record
+class Returned:
+    """The handler returned this value."""
+
+    output: Payload
+
+
+@record
+class Raised:
+    """The handler failed: Lambda's errorType, and Lambda's error object as JSON text."""
+
+    error: str
+    cause: str
+
+
+Answer: TypeAlias = Returned | Raised
+
+
+class Executor(Protocol):
+    """Runs handlers.
+
+    Every invocation gets exactly one answer, whatever becomes of the handler: it returns, raises,
+    returns what is not JSON, dies, blocks past its deadline or does not exist. An invocation that
+    was cancelled may get none.
+    """
+
+    def invoke(self, invocation: Invocation, answer: Callable[[Answer], None]) -> None:
+        """Start a call and return at once; `answer` is called later, in the event loop."""
+        ...
+
+    def cancel(self, invocation: int) -> None:
+        """Stop a call whose answer nobody waits for; unknown ids are ignored."""
+        ...
+
+
+@record
+class Delivery:
+    """An event from a sensor, and what to remember in the same commit."""
+
+    event: TriggerEvent
+    state: Mapping[str, bytes | None]  # what the sensor will find in `EventLog.sensor_state`
+
+
+Publish: TypeAlias = Callable[[Delivery], Awaitable[None]]
+"""Make an event durable with all it starts; returns after the commit. An event that was there
+already is no error: what the sensor wants remembered is stored all the same."""
+
+
+class Sensor(Protocol):
+    """Turns change in the world into trigger events. It publishes, waits, then goes on."""
+
+    @property
+    def name(self) -> str:
+        """Under which its state is kept: stable over restarts, different for each source."""
+        ...
+
+    async def run(self, publish: Publish, state: Mapping[str, bytes]) -> None:
+        """Watch until cancelled; `state` is what it remembered.
+
+        Raises:
+            SensorError: The source cannot be watched now; the supervisor starts it again.
+        """
+        ...
+
+
+class Clock(Protocol):
+    """The time, in milliseconds since the epoch."""
+
+    def now_ms(self) -> int:
+        """Now."""
+        ...
+
+    async def sleep_until(self, at_ms: int) -> None:
+        """Return at `at_ms` or soon after; at once when it has passed."""
+        ...
