@@ -1,0 +1,113 @@
+"""Tasks that call a function: `arn:aws:states:::lambda:invoke` and function ARNs as Resource.
+
+Here a function is a handler. Source: "Invoke an AWS Lambda function with Step Functions"; the
+shape of the answers is the service's.
+"""
+
+import asyncio
+from collections.abc import Callable
+from itertools import count
+from typing import Final
+from uuid import uuid4
+
+from eventmill.arn import function_name
+from eventmill.machine.commands import RunTask
+from eventmill.machine.facts import Fact, TaskFailed, TaskSubmitted, TaskSucceeded
+from eventmill.model import EMPTY_OBJECT, Json, Payload
+from eventmill.ports import Answer, Executor, Invocation, Raised
+
+Report = Callable[[Fact], None]
+
+
+class LambdaFunction:
+    """Carries out RunTask commands by invoking handlers."""
+
+    def __init__(self, executor: Executor) -> None:
+        self._executor = executor
+        self._ids = count(1)
+
+    def run(self, execution_arn: str, command: RunTask, report: Report) -> Callable[[], None]:
+        """Invoke the handler; its answer is reported as a fact. The result cancels the call."""
+        direct = command.resource.kind == "function"
+        called = _called_directly(command) if direct else _called_by_name(command)
+        if isinstance(called, TaskFailed):
+            return asyncio.get_running_loop().call_soon(report, called).cancel
+        function, payload = called
+        invocation = Invocation(
+            id=next(self._ids),
+            function=function,
+            payload=payload,
+            execution_arn=execution_arn,
+            state=command.state,
+            token=command.token or "",
+            idempotency_key=command.idempotency_key,
+            attempt=command.attempt,
+            deadline_ms=command.deadline_ms,
+        )
+        answered = _direct_answer if direct else _enveloped_answer
+        self._executor.invoke(invocation, lambda answer: report(answered(command, answer)))
+        return lambda: self._executor.cancel(invocation.id)
+
+
+def _called_directly(command: RunTask) -> tuple[str, Payload]:
+    return function_name(command.resource.text), command.parameters
+
+
+def _called_by_name(command: RunTask) -> tuple[str, Payload] | TaskFailed:
+    parameters = command.parameters.value
+    name = parameters.get("FunctionName") if isinstance(parameters, dict) else None
+    if not isinstance(parameters, dict) or not isinstance(name, str) or not name:
+        cause = "Parameters must name the function: FunctionName is missing or no string"
+        return TaskFailed(task=command.task, error="Lambda.ValidationException", cause=cause)
+    body = _body(parameters.get("Payload"))
+    if body is None:
+        cause = (
+            "Could not parse request body into json: Could not parse payload into json: "
+            "the text given as Payload is not JSON (Service: Lambda, Status Code: 400)"
+        )
+        error = "Lambda.InvalidRequestContentException"
+        return TaskFailed(task=command.task, error=error, cause=cause)
+    return function_name(name), body
+
+
+def _body(payload: Json) -> Payload | None:
+    """What the function receives. A string is the raw body itself; null stands for `{}`."""
+    if payload is None:
+        return EMPTY_OBJECT
+    if not isinstance(payload, str):
+        return Payload.of(payload)
+    try:
+        return Payload.parse(payload.encode())
+    except ValueError:
+        return None
+
+
+def _direct_answer(command: RunTask, answer: Answer) -> Fact:
+    if isinstance(answer, Raised):
+        return TaskFailed(task=command.task, error=answer.error, cause=answer.cause)
+    return TaskSucceeded(task=command.task, output=answer.output)
+
+
+def _enveloped_answer(command: RunTask, answer: Answer) -> Fact:
+    if isinstance(answer, Raised):
+        return TaskFailed(task=command.task, error=answer.error, cause=answer.cause)
+    output = Payload(_envelope(answer.output.text, str(uuid4())))
+    if command.resource.pattern == "callback":
+        return TaskSubmitted(task=command.task, output=output)
+    return TaskSucceeded(task=command.task, output=output)
+
+
+# Joined as text, so that the handler's result is neither read nor written again.
+_ENVELOPE: Final = (
+    b'{"ExecutedVersion":"$LATEST","Payload":%b,'
+    b'"SdkHttpMetadata":{"AllHttpHeaders":{"X-Amz-Executed-Version":["$LATEST"],'
+    b'"x-amzn-RequestId":["%b"],"Content-Type":["application/json"]},'
+    b'"HttpHeaders":{"Content-Type":"application/json","X-Amz-Executed-Version":"$LATEST",'
+    b'"x-amzn-RequestId":"%b"},"HttpStatusCode":200},'
+    b'"SdkResponseMetadata":{"RequestId":"%b"},"StatusCode":200}'
+)
+
+
+def _envelope(result: bytes, request_id: str) -> bytes:
+    id = request_id.encode()
+    return _ENVELOPE % (result, id, id, id)

@@ -1,0 +1,396 @@
+"""The shell around the machine: it loads, asks, records, and only then acts.
+
+Append before acting is the whole durability argument. A crash before the append leaves no trace; a
+crash after it leaves commands that recovery carries out again. So a command is carried out at
+least once, and its answer is taken at most once.
+"""
+
+import asyncio
+import logging
+import secrets
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Final, Protocol
+
+from eventmill.arn import Home
+from eventmill.codec import decode_step, encode_step
+from eventmill.errors import AppendConflict, ExecutionDoesNotExist, LogUnavailable
+from eventmill.events import TriggerEvent
+from eventmill.faults import point
+from eventmill.machine.commands import RunTask
+from eventmill.machine.execution import RUNNING, Execution, Identity, fold
+from eventmill.machine.facts import Fact, StartExecution, StopExecution, TimeReached
+from eventmill.machine.transition import Step, advance, outstanding
+from eventmill.model import Payload, Quotas, record
+from eventmill.ports import Clock, EventLog, ExecutionRow, StepRow, Transaction
+from eventmill.runtime.catalog import Catalog, Machine
+from eventmill.runtime.timekeeper import NEVER_MS, Timekeeper
+
+_log: Final = logging.getLogger(__name__)
+
+# An execution that only waits leaves memory, unless its time comes as soon as this.
+_STAY_MS: Final = 1_000
+_RECOVERY_PAGE: Final = 500
+_PAUSE_MS: Final = 250  # before a log that refuses is tried again
+
+
+class Dispatch(Protocol):
+    """Carries commands out: starts work, and later reports facts about it."""
+
+    def run(
+        self, execution_arn: str, command: RunTask, report: Callable[[Fact], None]
+    ) -> Callable[[], None]:
+        """Start the work and return at once; the function returned cancels it."""
+        ...
+
+
+@record
+class Start:
+    """A wish for a new execution."""
+
+    machine: Machine
+    name: str
+    input: Payload
+    trigger: str | None = None
+
+
+class _Live:
+    """An execution in memory, with what the shell has to know about it."""
+
+    __slots__ = ("execution", "id", "in_flight", "row", "step", "timer_ms")
+
+    def __init__(self, row: ExecutionRow, execution: Execution) -> None:
+        self.id = row.id
+        self.row = row
+        self.execution = execution
+        self.step = 0  # the last step handed to the log
+        self.in_flight = 0  # steps handed to the log and not yet durable
+        self.timer_ms: int | None = None  # what the log's timer row says
+
+
+class Engine:
+    """Runs executions: every new one comes through `start`, every fact about one through `tell`."""
+
+    def __init__(
+        self,
+        log: EventLog,
+        clock: Clock,
+        catalog: Catalog,
+        dispatch: Dispatch,
+        home: Home,
+        quotas: Quotas,
+    ) -> None:
+        self._events = log
+        self._clock = clock
+        self._catalog = catalog
+        self._dispatch = dispatch
+        self._home = home
+        self._quotas = quotas
+        self._timekeeper = Timekeeper(log, clock, self._wake)
+        self._live: dict[int, _Live] = {}
+        self._loading: dict[int, list[Fact]] = {}  # facts that wait for their execution
+        self._running: dict[tuple[int, int], Callable[[], None]] = {}  # (execution, task) -> cancel
+        self._ends: dict[int, asyncio.Future[ExecutionRow]] = {}
+        self._loads: dict[int, asyncio.Task[None]] = {}
+        self._last_id = 0
+
+    @property
+    def in_memory(self) -> int:
+        """How many executions are in memory."""
+        return len(self._live)
+
+    # Starting
+
+    async def start(
+        self,
+        starts: Sequence[Start],
+        *,
+        event: TriggerEvent | None = None,
+        sensor_state: Mapping[tuple[str, str], bytes | None] | None = None,
+    ) -> Sequence[ExecutionRow]:
+        """Begin executions, in one commit with the event that causes them; return after it.
+
+        Raises:
+            DuplicateEvent: The event has started its executions already.
+            ExecutionAlreadyExists: A name is taken.
+            LogUnavailable: The disk refuses; nothing was started.
+        """
+        now_ms = self._clock.now_ms()
+        begun = [self._begin(start, event, now_ms) for start in starts]
+        transaction = Transaction(
+            event=event,
+            received_ms=now_ms,
+            created=[live.row for live, _, _ in begun],
+            steps=[row for _, _, row in begun],
+            finished={
+                live.id: (live.execution.status, now_ms)
+                for live, _, _ in begun
+                if live.execution.status != RUNNING
+            },
+            timers={live.id: live.timer_ms for live, _, _ in begun if live.timer_ms is not None},
+            sensor_state=sensor_state,
+            definitions=self._catalog.unstored(start.machine for start in starts),
+        )
+        await self._events.commit(transaction)
+        self._catalog.stored(start.machine for start in starts)
+        for live, step, _ in begun:
+            self._live[live.id] = live
+            self._act(live, step)
+        return transaction.created
+
+    def _begin(
+        self, start: Start, event: TriggerEvent | None, now_ms: int
+    ) -> tuple[_Live, Step, StepRow]:
+        machine = start.machine
+        row = ExecutionRow(
+            id=self._new_id(now_ms),
+            arn=self._home.execution(machine.name, start.name),
+            state_machine_arn=machine.arn,
+            name=start.name,
+            definition=machine.digest,
+            status=RUNNING,
+            start_ms=now_ms,
+            event=None if event is None else (event.source, event.id),
+            trigger=start.trigger,
+        )
+        live = _Live(row, Execution(self._identity(row), machine.definition, self._quotas))
+        role_arn = self._home.role("eventmill")
+        fact = StartExecution(input=start.input, seed=secrets.randbits(62), role_arn=role_arn)
+        step = advance(live.execution, fact, now_ms)
+        live.step = 1
+        live.timer_ms = self._timer(live)
+        body = encode_step(now_ms, step.fact, step.events)
+        return live, step, StepRow(execution=row.id, step=1, body=body)
+
+    def _new_id(self, now_ms: int) -> int:
+        """An id that grows with time, so that the newest executions lie together on disk."""
+        self._last_id = max(self._last_id + 1, now_ms << 20)
+        return self._last_id
+
+    def _identity(self, row: ExecutionRow) -> Identity:
+        return Identity(
+            arn=row.arn,
+            name=row.name,
+            state_machine_arn=row.state_machine_arn,
+            state_machine_name=row.state_machine_arn.rsplit(":", 1)[-1],
+            region=self._home.region,
+        )
+
+    # Facts
+
+    def tell(self, execution: int, fact: Fact) -> None:
+        """Take a fact about an execution; one that is no longer news changes nothing."""
+        live = self._live.get(execution)
+        if live is not None:
+            self._absorb(live, fact)
+        else:
+            self._load(execution, fact)
+
+    async def stop(self, arn: str, error: str | None, cause: str | None) -> ExecutionRow:
+        """Abort an execution and return it once that is durable; an ended one stays as it is.
+
+        Raises:
+            ExecutionDoesNotExist: There is none with this ARN.
+        """
+        row = await self._events.execution(arn)
+        if row is None:
+            raise ExecutionDoesNotExist(f"Execution Does Not Exist: '{arn}'")
+        if row.status == RUNNING:
+            self.tell(row.id, StopExecution(error=error, cause=cause))
+        return await self.ended(row.id)
+
+    async def ended(self, execution: int) -> ExecutionRow:
+        """Wait until an execution has ended, durably.
+
+        Raises:
+            ExecutionDoesNotExist: There is none with this id.
+        """
+        future = self._ends.setdefault(execution, asyncio.get_running_loop().create_future())
+        row = await self._events.execution_by_id(execution)
+        if row is None or row.status != RUNNING:
+            self._ends.pop(execution, None)
+        if row is None:
+            raise ExecutionDoesNotExist(f"Execution Does Not Exist: '{execution}'")
+        return row if row.status != RUNNING else await asyncio.shield(future)
+
+    def _absorb(self, live: _Live, fact: Fact) -> None:
+        now_ms = self._clock.now_ms()
+        step = advance(live.execution, fact, now_ms)
+        if not step.events:
+            return
+        live.step += 1
+        live.in_flight += 1
+        due_ms, status = self._timer(live), live.execution.status
+        body = encode_step(now_ms, step.fact, step.events)
+        transaction = Transaction(
+            steps=(StepRow(execution=live.id, step=live.step, body=body),),
+            finished=None if status == RUNNING else {live.id: (status, now_ms)},
+            timers=None if due_ms == live.timer_ms else {live.id: due_ms},
+        )
+        live.timer_ms = due_ms
+        future = self._events.commit(transaction)
+        future.add_done_callback(lambda done: self._committed(live, step, done))
+
+    def _timer(self, live: _Live) -> int | None:
+        """When the log must wake this execution, or None when it stays in memory."""
+        execution = live.execution
+        if execution.status != RUNNING or not execution.waits_only():
+            return None
+        due_ms = execution.next_due_ms()
+        if due_ms is None:
+            return NEVER_MS
+        return due_ms if due_ms > self._clock.now_ms() + _STAY_MS else None
+
+    def _committed(self, live: _Live, step: Step, done: "asyncio.Future[None]") -> None:
+        live.in_flight -= 1
+        if done.cancelled():
+            return
+        error = done.exception()
+        if error is None:
+            self._act(live, step)
+        elif isinstance(error, (LogUnavailable, AppendConflict)):
+            # What is in memory is not what the log holds: forget it, and take the fact again.
+            _log.warning("%s: %s", live.row.arn, error)
+            self._forget(live)
+            self._load(live.id, step.fact, pause_ms=_PAUSE_MS)
+        else:
+            raise error
+
+    # Acting on what is durable
+
+    def _act(self, live: _Live, step: Step) -> None:
+        point("before-dispatch")
+        for command in step.commands:
+            if isinstance(command, RunTask):
+                self._run(live, command)
+            else:
+                self._cancel(live.id, command.task)
+        point("after-dispatch")
+        if live.in_flight == 0:
+            self._rest(live)
+
+    def _run(self, live: _Live, command: RunTask) -> None:
+        key = (live.id, command.task)
+        # A task may have ended in the meantime, and after a reload it may still be under way.
+        if command.task not in live.execution.tasks or key in self._running:
+            return
+
+        def report(fact: Fact) -> None:
+            point("before-answer")
+            self._running.pop(key, None)
+            self.tell(live.id, fact)
+
+        self._running[key] = self._dispatch.run(live.row.arn, command, report)
+
+    def _cancel(self, execution: int, task: int) -> None:
+        cancel = self._running.pop((execution, task), None)
+        if cancel is not None:
+            cancel()
+
+    def _rest(self, live: _Live) -> None:
+        """All that is known of the execution is durable: keep it in memory only if it is busy."""
+        if live.execution.status != RUNNING:
+            self._forget(live)
+            self._announce(live)
+        elif live.timer_ms is not None:
+            self._forget(live)
+            self._timekeeper.sleeps(live.timer_ms)
+        else:
+            due_ms = live.execution.next_due_ms()
+            if due_ms is not None:
+                self._timekeeper.remember(live.id, due_ms)
+
+    def _announce(self, live: _Live) -> None:
+        future = self._ends.pop(live.id, None)
+        if future is not None:
+            now_ms = self._clock.now_ms()
+            status = live.execution.status
+            future.set_result(replace(live.row, status=status, stop_ms=now_ms, steps=live.step))
+
+    def _forget(self, live: _Live) -> None:
+        if self._live.get(live.id) is live:
+            del self._live[live.id]
+
+    # Loading and recovery
+
+    async def recover(self) -> int:
+        """Take up every execution that the last server left under way; return how many.
+
+        Those that wait for their time stay on disk.
+        """
+        taken, after_id = 0, 0
+        while page := await self._events.unfinished(after_id=after_id, limit=_RECOVERY_PAGE):
+            for row in page:
+                if row.id not in self._live:
+                    self._take_up(await self._fold(row))
+            taken += len(page)
+            after_id = page[-1].id
+        await self._timekeeper.look_into_log()
+        return taken
+
+    async def keep_time(self) -> None:
+        """Wake executions whose time has come, until cancelled."""
+        await self._timekeeper.run()
+
+    async def _wake(self, executions: Iterable[int]) -> None:
+        for execution in executions:
+            self.tell(execution, TimeReached())
+        await asyncio.gather(*self._loads.values())
+        # Transactions become durable in order, so an empty one says that all before it are.
+        await self._events.commit(Transaction())
+
+    def _load(self, execution: int, fact: Fact, pause_ms: int = 0) -> None:
+        """Bring an execution into memory and give it `fact`, after all that wait already."""
+        if execution in self._loading:
+            self._loading[execution].append(fact)
+            return
+        self._loading[execution] = [fact]
+        task = asyncio.get_running_loop().create_task(self._read_and_absorb(execution, pause_ms))
+        self._loads[execution] = task
+        task.add_done_callback(lambda done: self._loads.pop(execution, None))
+
+    async def _read_and_absorb(self, execution: int, pause_ms: int) -> None:
+        live = await self._read(execution, pause_ms)
+        facts = self._loading.pop(execution)
+        if live is None:
+            return
+        self._live[execution] = live
+        for fact in facts:
+            self._absorb(live, fact)
+        if live.in_flight == 0:
+            self._take_up(live)
+            self._events.commit(Transaction(timers={execution: live.timer_ms}))
+
+    async def _read(self, execution: int, pause_ms: int) -> _Live | None:
+        """The execution as the log has it, or None when it has ended."""
+        while True:
+            if pause_ms:
+                await self._clock.sleep_until(self._clock.now_ms() + pause_ms)
+            try:
+                row = await self._events.execution_by_id(execution)
+                return None if row is None or row.status != RUNNING else await self._fold(row)
+            except LogUnavailable as error:
+                _log.warning("execution %s cannot be read, trying again: %s", execution, error)
+                pause_ms = _PAUSE_MS
+
+    async def _fold(self, row: ExecutionRow) -> _Live:
+        definition = await self._catalog.definition(row.definition)
+        live = _Live(row, Execution(self._identity(row), definition, self._quotas))
+        for stored in await self._events.read(row.id):
+            fold(live.execution, decode_step(stored.body).events)
+            live.step = stored.step
+        live.execution.abandoned.clear()
+        live.timer_ms = self._timer(live)
+        return live
+
+    def _take_up(self, live: _Live) -> None:
+        self._live[live.id] = live
+        for command in outstanding(live.execution):
+            if isinstance(command, RunTask):
+                self._run(live, command)
+        self._rest(live)
+
+    def close(self) -> None:
+        """Stop loading; what was acknowledged is in the log."""
+        for task in list(self._loads.values()):
+            task.cancel()

@@ -1,0 +1,64 @@
+"""Replay: an execution at any event of its history, and the proof that each step follows.
+
+Needs no server: the steps and the definition are enough.
+"""
+
+from collections.abc import Sequence
+
+from eventmill.asl.syntax import StateMachine
+from eventmill.codec import RecordedStep, decode_step, encode_step
+from eventmill.errors import ReplayMismatch
+from eventmill.machine.execution import Execution, Identity, evolve
+from eventmill.machine.history import HistoryEvent
+from eventmill.machine.transition import advance
+from eventmill.model import Quotas
+from eventmill.ports import StepRow
+
+
+def history(rows: Sequence[StepRow]) -> list[HistoryEvent]:
+    """The events of these steps as AWS has them: without the internal ones.
+
+    Raises:
+        ValueError: A step cannot be read.
+    """
+    return [event for row in rows for event in decode_step(row.body).events if event.id]
+
+
+def replay(
+    identity: Identity,
+    machine: StateMachine,
+    quotas: Quotas,
+    rows: Sequence[StepRow],
+    until_event: int | None = None,
+) -> Execution:
+    """The execution as it stood right after event `until_event`, or as it stands.
+
+    Raises:
+        ValueError: A step cannot be read.
+    """
+    execution = Execution(identity, machine, quotas)
+    for row in rows:
+        for event in decode_step(row.body).events:
+            if until_event is not None and max(event.id, execution.sequence) > until_event:
+                return execution
+            evolve(execution, event)
+    return execution
+
+
+def verify(
+    identity: Identity, machine: StateMachine, quotas: Quotas, rows: Sequence[StepRow]
+) -> int:
+    """Decide every recorded step again and compare it byte for byte; return how many there are.
+
+    Raises:
+        ReplayMismatch: A step does not follow from the facts and the definition.
+        ValueError: A step cannot be read.
+    """
+    execution = Execution(identity, machine, quotas)
+    for row in rows:
+        recorded: RecordedStep = decode_step(row.body)
+        step = advance(execution, recorded.fact, recorded.at_ms)
+        computed = encode_step(recorded.at_ms, step.fact, step.events)
+        if computed != row.body:
+            raise ReplayMismatch(row.step, row.body, computed)
+    return len(rows)

@@ -1,0 +1,174 @@
+"""The settings of a project: the file `eventmill.toml`, every entry of it optional.
+
+| entry | default | meaning |
+|---|---|---|
+| `data` | `.eventmill` | the data folder, relative to the project: the log and nothing else |
+| `account`, `region` | `000000000000`, `local` | what ARNs are made of |
+| `server.host`, `server.port` | `127.0.0.1`, `8083` | where the API listens |
+| `handlers.isolation` | `workers` | `workers`: processes; `inline`: in the server's own loop |
+| `handlers.workers` | the number of processors | how many worker processes |
+| `handlers.memory_mib` | no limit | the memory a worker may use before it is killed |
+| `handlers.environment` | `[]` | names of environment variables that handlers may see |
+| `quotas.*` | AWS's | `history_events_max`, `payload_bytes_max`, `definition_bytes_max`, … |
+"""
+
+import os
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import fields
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, Final
+
+from eventmill.arn import Home
+from eventmill.errors import SettingsError
+from eventmill.model import Quotas, record
+
+SETTINGS_FILE: Final = "eventmill.toml"
+
+
+@record
+class Settings:
+    """How a project wants to be run. Paths are absolute."""
+
+    project: Path
+    data: Path
+    home: Home
+    host: str
+    port: int
+    isolation: str
+    workers: int
+    memory_mib: int | None
+    environment: tuple[str, ...]
+    quotas: Quotas
+
+    @property
+    def log_path(self) -> Path:
+        """Where the event log is."""
+        return self.data / "log.db"
+
+    @property
+    def handlers(self) -> Path:
+        """The folder of the project's handlers."""
+        return self.project / "handlers"
+
+
+def load_settings(project: Path) -> Settings:
+    """Read the settings of the project in folder `project`.
+
+    Raises:
+        SettingsError: There is no such folder, or the file has mistakes; every one is named.
+    """
+    project = project.resolve()
+    if not project.is_dir():
+        raise SettingsError(f"{project} is no folder; give the folder of a project")
+    table = _Table(_read(project / SETTINGS_FILE))
+    server, handlers = table.table("server"), table.table("handlers")
+    quotas = table.table("quotas")
+    settings = Settings(
+        project=project,
+        data=project / table.take("data", ".eventmill", _text),
+        home=Home(
+            account=table.take("account", Home().account, _account),
+            region=table.take("region", Home().region, _text),
+        ),
+        host=server.take("host", "127.0.0.1", _text),
+        port=server.take("port", 8083, _port),
+        isolation=handlers.take("isolation", "workers", _isolation),
+        workers=handlers.take("workers", os.cpu_count() or 1, _positive),
+        memory_mib=handlers.take("memory_mib", None, _positive),
+        environment=handlers.take("environment", (), _names),
+        quotas=Quotas(
+            **{
+                field.name: quotas.take(field.name, field.default, _positive)
+                for field in fields(Quotas)
+            }
+        ),
+    )
+    problems = [*table.problems(), *server.problems(), *handlers.problems(), *quotas.problems()]
+    if problems:
+        file = project / SETTINGS_FILE
+        raise SettingsError("\n".join(f"{file}: {problem}" for problem in problems))
+    return settings
+
+
+def _read(path: Path) -> Mapping[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise SettingsError(f"{path}: {error}") from error
+
+
+class _Table:
+    """One table of the file; it remembers what was asked for and what was wrong."""
+
+    def __init__(self, entries: Mapping[str, Any], prefix: str = "") -> None:
+        self._entries = entries
+        self._prefix = prefix
+        self._known: list[str] = []
+        self._problems: list[str] = []
+
+    def table(self, name: str) -> "_Table":
+        self._known.append(name)
+        entries = self._entries.get(name, {})
+        if not isinstance(entries, dict):
+            self._problems.append(f"{name} must be a table: [{name}]")
+            entries = {}
+        return _Table(entries, f"{name}.")
+
+    def take(self, name: str, default: Any, check: Callable[[Any], Any]) -> Any:
+        self._known.append(name)
+        if name not in self._entries:
+            return default
+        try:
+            return check(self._entries[name])
+        except ValueError as error:
+            self._problems.append(f"{self._prefix}{name} must be {error}")
+            return default
+
+    def problems(self) -> list[str]:
+        unknown = [name for name in self._entries if name not in self._known]
+        return self._problems + [self._unknown(name) for name in unknown]
+
+    def _unknown(self, name: str) -> str:
+        close = get_close_matches(name, self._known, 1)
+        hint = f"; did you mean {self._prefix}{close[0]}?" if close else ""
+        return f"{self._prefix}{name} is no setting{hint}"
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str) or not value:
+        raise ValueError("a text")
+    return value
+
+
+def _account(value: Any) -> str:
+    if not isinstance(value, str) or len(value) != 12 or not value.isdigit():
+        raise ValueError("a text of 12 digits")
+    return value
+
+
+def _positive(value: Any) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        raise ValueError("a whole number above 0")
+    return value
+
+
+def _port(value: Any) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < 65_536:
+        raise ValueError("a port: 0 to 65535, 0 for any that is free")
+    return value
+
+
+def _isolation(value: Any) -> str:
+    if value not in ("workers", "inline"):
+        raise ValueError('"workers" or "inline"')
+    return str(value)
+
+
+def _names(value: Any) -> tuple[str, ...]:
+    if not isinstance(value, list) or not all(isinstance(name, str) for name in value):
+        raise ValueError("a list of texts")
+    return tuple(value)

@@ -1,0 +1,99 @@
+"""Wakes executions when their time has come: those in memory, and those that sleep in the log."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Iterable
+from heapq import heappop, heappush
+from typing import Final
+
+from eventmill.errors import LogUnavailable
+from eventmill.ports import Clock, EventLog
+
+_log: Final = logging.getLogger(__name__)
+
+# The due time of an execution that waits for somebody outside, without a limit.
+NEVER_MS: Final = 2**62
+_PAGE: Final = 500
+_TRY_AGAIN_MS: Final = 1_000
+
+
+class Timekeeper:
+    """Knows when somebody must be woken next, and keeps nothing per sleeper.
+
+    `wake` is given executions whose time has come; it returns when what follows is durable, so
+    that their timer rows are gone or say something new.
+    """
+
+    def __init__(
+        self, log: EventLog, clock: Clock, wake: Callable[[Iterable[int]], Awaitable[None]]
+    ) -> None:
+        self._events = log
+        self._clock = clock
+        self._wake = wake
+        self._in_memory: list[tuple[int, int]] = []  # (due_ms, execution); may be outdated
+        self._in_log_ms: int | None = None
+        self._news = asyncio.Event()
+
+    def remember(self, execution: int, due_ms: int) -> None:
+        """An execution in memory has something due."""
+        heappush(self._in_memory, (due_ms, execution))
+        self._news.set()
+
+    def sleeps(self, due_ms: int) -> None:
+        """An execution has left memory; the log's timer row says `due_ms`."""
+        if due_ms < NEVER_MS and (self._in_log_ms is None or due_ms < self._in_log_ms):
+            self._in_log_ms = due_ms
+            self._news.set()
+
+    async def run(self) -> None:
+        """Wake whoever is due, until cancelled."""
+        while True:
+            self._news.clear()
+            now_ms = self._clock.now_ms()
+            try:
+                await self._wake_memory(now_ms)
+                await self._wake_log(now_ms)
+            except LogUnavailable as error:
+                _log.warning("timers cannot be read, trying again: %s", error)
+                self._in_log_ms = now_ms + _TRY_AGAIN_MS
+            await self._until(self._next_due_ms())
+
+    async def look_into_log(self) -> None:
+        """Find out when the first sleeper in the log is due."""
+        self._in_log_ms = await self._events.next_due_ms()
+        self._news.set()
+
+    async def _wake_memory(self, now_ms: int) -> None:
+        due: set[int] = set()
+        while self._in_memory and self._in_memory[0][0] <= now_ms:
+            due.add(heappop(self._in_memory)[1])
+        if due:
+            await self._wake(sorted(due))
+
+    async def _wake_log(self, now_ms: int) -> None:
+        while self._in_log_ms is not None and self._in_log_ms <= now_ms:
+            due = await self._events.due(now_ms, limit=_PAGE)
+            if due:
+                await self._wake(execution for _, execution in due)
+            self._in_log_ms = await self._events.next_due_ms()
+
+    def _next_due_ms(self) -> int | None:
+        due = [self._in_memory[0][0]] if self._in_memory else []
+        if self._in_log_ms is not None and self._in_log_ms < NEVER_MS:
+            due.append(self._in_log_ms)
+        return min(due, default=None)
+
+    async def _until(self, due_ms: int | None) -> None:
+        """Return at `due_ms`, or as soon as something else may be due."""
+        if due_ms is None:
+            await self._news.wait()
+            return
+        waiting = (
+            asyncio.ensure_future(self._clock.sleep_until(due_ms)),
+            asyncio.ensure_future(self._news.wait()),
+        )
+        try:
+            await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for each in waiting:
+                each.cancel()
