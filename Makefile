@@ -1,0 +1,52 @@
+# Everything a developer does here. `make` alone lists it; nothing but git, make and Python 3.11+ is
+# needed, and nothing is installed outside this folder.
+
+VENV ?= .venv
+# The Python that the virtual environment is made from; empty means: the first fit one on the PATH.
+PYTHON ?=
+# More arguments for pytest, the demo or the benchmark, such as: make test ARGS='-k quarantine'
+ARGS ?=
+
+# Named one by one, so that no environment is looked into where git does not say what is ignored.
+CODE := src tests bench handlers examples
+
+IN_VENV := $(VENV)/bin/python
+# The environment knows this folder by its absolute path, so a clone that was moved sets up anew.
+INSTALLED := $(VENV)/.installed-$(shell pwd | cksum | cut -d ' ' -f 1)
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test check bench format clean
+
+help: ## List these commands
+	@echo 'make <command>, where <command> is one of'
+	@sed -n 's/^\([a-z]*\):.*## /  \1|/p' Makefile | awk -F '|' '{ printf "%-9s %s\n", $$1, $$2 }'
+
+setup: $(INSTALLED) ## Create .venv and install Eventmill and its tools into it, where anything changed
+	@echo 'Ready: $(VENV)'
+
+demo: $(INSTALLED) ## Run the example pipeline on real files, with a crash in the middle
+	@$(IN_VENV) examples/demo.py $(ARGS)
+
+test: $(INSTALLED) ## Run the test suite
+	@$(IN_VENV) -m pytest -n auto $(ARGS)
+
+check: $(INSTALLED) ## Lint, formatting, types and import rules: what must hold for every commit
+	@echo 'ruff check'; $(IN_VENV) -m ruff check --quiet --output-format concise $(CODE)
+	@echo 'ruff format --check'; $(IN_VENV) -m ruff format --check --quiet $(CODE)
+	@echo 'mypy --strict'; $(IN_VENV) -m mypy --no-error-summary
+	@echo 'lint-imports'; $(IN_VENV) -c 'from importlinter.cli import lint_imports_command as main; main()' --no-logo
+
+bench: $(INSTALLED) ## Measure throughput and latency; writes build/bench.json
+	@$(IN_VENV) -m bench $(ARGS)
+
+format: $(INSTALLED) ## Put the code into its form: ruff format, imports sorted
+	@$(IN_VENV) -m ruff check --quiet --select I --fix $(CODE)
+	@$(IN_VENV) -m ruff format --quiet $(CODE)
+
+clean: ## Remove what these commands made: environments, caches, build output
+	@rm -rf .venv .venv-* build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(INSTALLED): pyproject.toml
+	@VENV='$(VENV)' PYTHON='$(PYTHON)' sh .ci/setup
+	@touch '$@'
