@@ -9,7 +9,7 @@ from typing import Final, TypeAlias, TypeVar, dataclass_transform
 
 import msgspec
 
-Json: TypeAlias = "None | bool | int | float | str | list[Json] | dict[str, Json]"
+Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
 
 _T = TypeVar("_T")
 

@@ -147,7 +147,9 @@ class EventLog(Protocol):
         """The event of the inbox with this source and id."""
         ...
 
-    async def inbox(self, *, before_position: int | None = None, limit: int = 100) -> Sequence[InboxEvent]:
+    async def inbox(
+        self, *, before_position: int | None = None, limit: int = 100
+    ) -> Sequence[InboxEvent]:
         """Events of the inbox, newest first."""
         ...
 

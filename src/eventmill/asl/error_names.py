@@ -1,4 +1,4 @@
-"""The error names that the language reserves (Step Functions developer guide, "Handling errors")."""
+"""The error names that the language reserves (developer guide, "Handling errors")."""
 
 from typing import Final
 

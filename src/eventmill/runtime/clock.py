@@ -16,5 +16,8 @@ class SystemClock:
 
         It looks at the clock again at least once a minute, since wall-clock time may jump.
         """
-        while (left_ms := at_ms - self.now_ms()) > 0:
+        left_ms = at_ms - self.now_ms()
+        while left_ms > 0:
+            # A clock has no event to wait for.
             await asyncio.sleep(min(left_ms / 1000, 60))
+            left_ms = at_ms - self.now_ms()

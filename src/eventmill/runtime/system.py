@@ -1,0 +1,143 @@
+"""The whole system, wired: the one place that knows the adapters."""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+
+from eventmill.executors.inline import InlineExecutor
+from eventmill.executors.pool import WorkerPool
+from eventmill.executors.pool_settings import PoolSettings
+from eventmill.integrations.lambda_function import LambdaFunction
+from eventmill.log.sqlite import SqliteEventLog
+from eventmill.model import record
+from eventmill.ports import Clock, EventLog, Executor, Sensor
+from eventmill.runtime.catalog import Catalog
+from eventmill.runtime.clock import SystemClock
+from eventmill.runtime.engine import Engine
+from eventmill.runtime.project import Project
+from eventmill.runtime.router import Router
+from eventmill.runtime.settings import Settings
+from eventmill.runtime.supervisor import Supervisor, Watch
+from eventmill.sensors.filesystem import FilesystemSensor
+from eventmill.trigger import FilesystemSource, Trigger
+
+
+@record
+class System:
+    """What runs, for the faces to show and to use."""
+
+    settings: Settings
+    project: Project
+    log: EventLog
+    catalog: Catalog
+    engine: Engine
+    supervisor: Supervisor
+    watches: tuple[Watch, ...]
+    recovered: int  # executions taken up from the last server
+    broken: "asyncio.Future[None]"  # fails when a part of the system has failed for good
+
+
+@asynccontextmanager
+async def running(settings: Settings, project: Project) -> AsyncIterator[System]:
+    """Everything a project needs: open inside the block, closed in reverse order after it.
+
+    Raises:
+        LogError: The data folder is in use, damaged, of a newer version or cannot be written.
+    """
+    async with AsyncExitStack() as stack:
+        clock = SystemClock()
+        settings.data.mkdir(parents=True, exist_ok=True)
+        log = await stack.enter_async_context(SqliteEventLog.open(settings.log_path))
+        executor = await stack.enter_async_context(_executor(settings))
+        catalog = Catalog(log, settings.home, settings.quotas)
+        for workflow in project.workflows:
+            catalog.add(workflow.name, workflow.text)
+        dispatch = LambdaFunction(executor)
+        engine = Engine(log, clock, catalog, dispatch, settings.home, settings.quotas)
+        stack.callback(engine.close)
+        supervisor = Supervisor(log, clock, Router(log, engine, catalog))
+        watches = _watches(settings, project, clock)
+        recovered = await engine.recover()
+        background = await stack.enter_async_context(_background())
+        background.start(engine.keep_time())
+        for watch in watches:
+            background.start(supervisor.keep(watch))
+        yield System(
+            settings=settings,
+            project=project,
+            log=log,
+            catalog=catalog,
+            engine=engine,
+            supervisor=supervisor,
+            watches=watches,
+            recovered=recovered,
+            broken=background.broken,
+        )
+
+
+def _executor(settings: Settings) -> AbstractAsyncContextManager[Executor]:
+    if settings.isolation == "inline":
+        return InlineExecutor(settings.handlers, home=settings.home)
+    mib = settings.memory_mib
+    pool = PoolSettings(
+        workers=settings.workers,
+        resident_bytes_max=None if mib is None else mib * 1024 * 1024,
+        environment={
+            "EVENTMILL_PROJECT": str(settings.project),
+            **{name: os.environ[name] for name in settings.environment if name in os.environ},
+        },
+    )
+    return WorkerPool(settings.handlers, home=settings.home, settings=pool)
+
+
+def _watches(settings: Settings, project: Project, clock: Clock) -> tuple[Watch, ...]:
+    """A sensor for each source; triggers with equal sources share one."""
+    by_source: dict[FilesystemSource, list[Trigger]] = {}
+    for trigger in project.triggers:
+        by_source.setdefault(trigger.source, []).append(trigger)
+    return tuple(
+        Watch(sensor=_sensor(settings, source, clock), triggers=tuple(triggers))
+        for source, triggers in by_source.items()
+    )
+
+
+def _sensor(settings: Settings, source: FilesystemSource, clock: Clock) -> Sensor:
+    return FilesystemSensor(source, settings.project, settings.home, clock)
+
+
+class _Background:
+    """Tasks that run as long as the system does."""
+
+    def __init__(self) -> None:
+        self.broken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def start(self, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.create_task(work)
+        task.add_done_callback(self._ended)
+        self._tasks.append(task)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        # None of them ends by itself; a mistake of ours must stop the server, not hide in a task.
+        error = None if task.cancelled() else task.exception()
+        if error is not None and not self.broken.done():
+            self.broken.set_exception(error)
+
+    async def stop(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self.broken.done():
+            self.broken.exception()  # whoever waits for it has it; nobody else needs a warning
+        else:
+            self.broken.cancel()
+
+
+@asynccontextmanager
+async def _background() -> AsyncIterator[_Background]:
+    background = _Background()
+    try:
+        yield background
+    finally:
+        await background.stop()
