@@ -9,7 +9,7 @@ _NAME: Final = re.compile(
     r"[^\s<>{}\[\]?*\"#%\\^|~`$&,;:/\x00-\x1f\x7f-\x9f\ufffe\uffff\ud800-\udfff\U0010ffff]{1,80}"
 )
 _LAMBDA: Final = re.compile(
-    r"arn:aws[a-z-]*:lambda:[a-z0-9-]+:\d{12}:function:([A-Za-z0-9_-]{1,64})(:[A-Za-z0-9_$-]+)?"
+    r"arn:aws[a-z-]*:lambda:[^:]+:[^:]+:function:([A-Za-z0-9_-]{1,64})(:[A-Za-z0-9_$-]+)?"
 )
 
 

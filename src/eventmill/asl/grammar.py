@@ -1,0 +1,112 @@
+"""Which fields stand where, and what of the language does not run here yet: tables only.
+
+Measured with AWS's ValidateStateMachineDefinition; the developer guide agrees.
+"""
+
+from collections.abc import Mapping
+from typing import Final
+
+JSONPATH: Final = "JSONPath"
+JSONATA: Final = "JSONata"
+
+STATE_TYPES: Final = ("Task", "Wait", "Pass", "Succeed", "Fail", "Choice", "Parallel", "Map")
+TERMINAL_TYPES: Final = ("Succeed", "Fail")
+
+_EVERY_STATE = "Type Comment QueryLanguage"
+_FLOW = f"{_EVERY_STATE} InputPath OutputPath Output"
+_STEP = f"{_FLOW} Assign Next End"
+_RESULT = f"{_STEP} Parameters ResultPath"
+_CALL = f"{_RESULT} ResultSelector Retry Catch"
+
+STATE_FIELDS: Final[Mapping[str, frozenset[str]]] = {
+    name: frozenset(fields.split())
+    for name, fields in {
+        "Pass": f"{_RESULT} Result",
+        "Task": f"{_CALL} Arguments Resource Credentials TimeoutSeconds TimeoutSecondsPath"
+        " HeartbeatSeconds HeartbeatSecondsPath",
+        "Choice": f"{_FLOW} Assign Choices Default",
+        "Wait": f"{_STEP} Seconds SecondsPath Timestamp TimestampPath",
+        "Succeed": _FLOW,
+        "Fail": f"{_EVERY_STATE} Error ErrorPath Cause CausePath",
+        "Parallel": f"{_CALL} Arguments Branches",
+        "Map": f"{_CALL} ItemProcessor Iterator Items ItemsPath ItemSelector ItemReader"
+        " ItemBatcher ResultWriter Label MaxConcurrency MaxConcurrencyPath"
+        " ToleratedFailureCount ToleratedFailureCountPath"
+        " ToleratedFailurePercentage ToleratedFailurePercentagePath",
+    }.items()
+}
+
+STATE_REQUIRED: Final[Mapping[str, tuple[str, ...]]] = {
+    "Task": ("Resource",),
+    "Choice": ("Choices",),
+    "Parallel": ("Branches",),
+}
+
+# Of each group a state has one field at most.
+STATE_ALTERNATIVES: Final[Mapping[str, tuple[tuple[str, ...], ...]]] = {
+    "Task": (
+        ("TimeoutSeconds", "TimeoutSecondsPath"),
+        ("HeartbeatSeconds", "HeartbeatSecondsPath"),
+    ),
+    "Fail": (("Error", "ErrorPath"), ("Cause", "CausePath")),
+    "Map": (
+        ("Parameters", "ItemSelector"),
+        ("MaxConcurrency", "MaxConcurrencyPath"),
+        ("ToleratedFailureCount", "ToleratedFailureCountPath"),
+        ("ToleratedFailurePercentage", "ToleratedFailurePercentagePath"),
+    ),
+}
+
+# Of each group a state has exactly one field.
+STATE_CHOICES: Final[Mapping[str, tuple[tuple[str, ...], ...]]] = {
+    "Wait": (("SecondsPath", "Seconds", "TimestampPath", "Timestamp"),),
+    "Map": (("ItemProcessor", "Iterator"),),
+}
+
+JSONATA_ONLY: Final = frozenset({"Arguments", "Condition", "Items", "Output"})
+JSONPATH_ONLY: Final = frozenset(
+    {
+        "CausePath", "ErrorPath", "HeartbeatSecondsPath", "InputPath", "ItemsPath",
+        "MaxConcurrencyPath", "OutputPath", "Parameters", "Result", "ResultPath",
+        "ResultSelector", "SecondsPath", "TimeoutSecondsPath", "TimestampPath",
+        "ToleratedFailureCountPath", "ToleratedFailurePercentagePath", "Variable",
+    }
+)  # fmt: skip
+
+MACHINE_FIELDS: Final = frozenset(
+    {"Comment", "QueryLanguage", "StartAt", "States", "TimeoutSeconds", "Version"}
+)
+BRANCH_FIELDS: Final = frozenset({"Comment", "StartAt", "States"})
+PROCESSOR_FIELDS: Final = BRANCH_FIELDS | {"ProcessorConfig"}
+RETRIER_FIELDS: Final = frozenset(
+    {
+        "BackoffRate", "Comment", "ErrorEquals", "IntervalSeconds", "JitterStrategy",
+        "MaxAttempts", "MaxDelaySeconds",
+    }
+)  # fmt: skip
+CATCHER_FIELDS: Final = frozenset(
+    {"Assign", "Comment", "ErrorEquals", "Next", "Output", "ResultPath"}
+)
+
+# What AWS runs and Eventmill does not yet, by the field that asks for it. Delete a row when
+# its feature runs.
+UNSUPPORTED_FIELDS: Final[Mapping[str, str]] = {
+    "Assign": "Variables (Assign) do not run on Eventmill yet; keep values in the state's output"
+    " with ResultPath instead",
+    "ItemReader": "ItemReader (Distributed Map) does not run on Eventmill yet; an inline Map over"
+    " ItemsPath does",
+    "ItemBatcher": "ItemBatcher (Distributed Map) does not run on Eventmill yet; an inline Map"
+    " over single items does",
+    "ResultWriter": "ResultWriter (Distributed Map) does not run on Eventmill yet; the results of"
+    " an inline Map are its output",
+    "Label": "Label (Distributed Map) does not run on Eventmill yet; an inline Map has no label",
+}
+UNSUPPORTED_JSONATA: Final = (
+    "QueryLanguage JSONata does not run on Eventmill yet; JSONPath states do"
+)
+UNSUPPORTED_DISTRIBUTED: Final = (
+    "Distributed Map does not run on Eventmill yet; a Map with Mode INLINE does"
+)
+UNSUPPORTED_VARIABLE: Final = (
+    "Variables (here: {name}) do not run on Eventmill yet; paths that start with $. or $$. do"
+)

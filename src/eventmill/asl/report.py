@@ -1,0 +1,107 @@
+"""The mistakes in one definition, each at its place, in the order in which AWS lists them.
+
+Knows how places and diagnostics are written, not which rules there are.
+"""
+
+from typing import Final
+
+from eventmill.errors import Diagnostic
+
+SCHEMA_VALIDATION_FAILED: Final = "SCHEMA_VALIDATION_FAILED"
+UNSUPPORTED_FEATURE: Final = "UNSUPPORTED_FEATURE"
+
+
+class Place:
+    """A place in a definition: its JSON Pointer (RFC 6901) and AWS's way to write it."""
+
+    __slots__ = ("location", "pointer")
+
+    def __init__(self, pointer: str = "", location: str = "") -> None:
+        self.pointer = pointer
+        self.location = location
+
+    def field(self, name: str) -> "Place":
+        """The place of a member of the object here.
+
+        >>> Place().field("States").field("a/b").pointer
+        '/States/a~1b'
+        """
+        escaped = name.replace("~", "~0").replace("/", "~1")
+        return Place(f"{self.pointer}/{escaped}", f"{self.location}/{name}")
+
+    def item(self, index: int) -> "Place":
+        """The place of an element of the array here.
+
+        >>> Place().field("Choices").item(0).location
+        '/Choices[0]'
+        """
+        return Place(f"{self.pointer}/{index}", f"{self.location}[{index}]")
+
+    def inside(self, pointer: str) -> "Place":
+        """A place inside the payload template here, for which AWS names the template only."""
+        return Place(self.pointer + pointer, self.location)
+
+
+class Report:
+    """Collects diagnostics: errors as they come, then what cannot run here yet, then warnings."""
+
+    def __init__(self) -> None:
+        self._errors: list[Diagnostic] = []
+        self._unsupported: list[Diagnostic] = []
+        self._warnings: list[Diagnostic] = []
+
+    @property
+    def errors(self) -> tuple[Diagnostic, ...]:
+        """All that keeps the definition from running."""
+        return (*self._errors, *self._unsupported)
+
+    @property
+    def warnings(self) -> tuple[Diagnostic, ...]:
+        """What looks like a mistake and runs all the same."""
+        return tuple(self._warnings)
+
+    def error(self, code: str, place: Place | None, message: str, hint: str | None = None) -> None:
+        """Add an error; `place` None stands for the whole text, where AWS gives no location."""
+        self._errors.append(
+            Diagnostic(
+                code=code,
+                message=message,
+                pointer=place.pointer if place else "",
+                location=(place.location or "/") if place else None,
+                hint=hint,
+            )
+        )
+
+    def syntax_error(self, message: str, location: str | None, hint: str) -> None:
+        """Add the error of a text that is no JSON; `location` is Jackson's, as AWS prints it."""
+        code = "INVALID_JSON_DESCRIPTION"
+        self._errors.append(
+            Diagnostic(code=code, message=message, pointer="", location=location, hint=hint)
+        )
+
+    def schema(self, place: Place, message: str, hint: str | None = None) -> None:
+        """Add an error of AWS's most common kind."""
+        self.error(SCHEMA_VALIDATION_FAILED, place, message, hint)
+
+    def unsupported(self, place: Place, message: str) -> None:
+        """Add something that AWS runs and Eventmill does not yet."""
+        self._unsupported.append(
+            Diagnostic(
+                code=UNSUPPORTED_FEATURE,
+                message=message,
+                pointer=place.pointer,
+                location=place.location or "/",
+            )
+        )
+
+    def warning(self, code: str, place: Place, message: str) -> None:
+        """Add a warning."""
+        self._warnings.append(
+            Diagnostic(
+                code=code,
+                message=message,
+                pointer=place.pointer,
+                location=place.location or "/",
+                severity="WARNING",
+            )
+        )

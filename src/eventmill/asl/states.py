@@ -1,0 +1,467 @@
+"""One state of each type, from its fields to its value, and the branches that hold states.
+
+After a mistake a state is None and its report says why; the whole definition is then refused.
+"""
+
+from collections.abc import Iterator
+from functools import cache
+
+from eventmill.asl.choice import RULE_FIELDS, compile_condition
+from eventmill.asl.error_names import ALL
+from eventmill.asl.fields import Fields, members, object_at
+from eventmill.asl.grammar import (
+    BRANCH_FIELDS,
+    CATCHER_FIELDS,
+    JSONATA,
+    JSONPATH,
+    PROCESSOR_FIELDS,
+    RETRIER_FIELDS,
+    STATE_ALTERNATIVES,
+    STATE_CHOICES,
+    STATE_FIELDS,
+    STATE_REQUIRED,
+    STATE_TYPES,
+    UNSUPPORTED_DISTRIBUTED,
+    UNSUPPORTED_FIELDS,
+    UNSUPPORTED_JSONATA,
+)
+from eventmill.asl.report import SCHEMA_VALIDATION_FAILED
+from eventmill.asl.resource import MachineType, Refusal, read_resource
+from eventmill.asl.retry import (
+    BACKOFF_RATE_DEFAULT,
+    INTERVAL_SECONDS_DEFAULT,
+    MAX_ATTEMPTS_DEFAULT,
+    Catcher,
+    Retrier,
+)
+from eventmill.asl.syntax import (
+    Branch,
+    Choice,
+    ChoiceRule,
+    Fail,
+    Map,
+    Parallel,
+    Pass,
+    Resource,
+    State,
+    Succeed,
+    Task,
+    Wait,
+)
+from eventmill.model import Payload, record
+from eventmill.query.jsonpath import Path, compile_path
+from eventmill.query.template import Template
+
+SECONDS_MAX = 99_999_999
+DELAY_SECONDS_MAX = 31_622_400
+
+_INVOKE_FIELDS = frozenset(
+    {"ClientContext", "FunctionName", "InvocationType", "LogType", "Payload", "Qualifier"}
+)
+
+
+@record
+class Setting:
+    """What holds for the whole machine."""
+
+    language: str
+    machine_type: MachineType
+
+
+def compile_branch(fields: Fields, setting: Setting) -> Branch:
+    """The states under one `StartAt`; the caller has checked which fields there are."""
+    fields.require("States", "StartAt")
+    start_at = fields.text("StartAt") or ""
+    states = fields.object("States")
+    compiled: dict[str, State] = {}
+    if states is not None:
+        if not states.values:
+            fields.report.schema(states.place, "Value cannot be empty")
+        for name, value in states.values.items():
+            each = object_at(value, states.place.field(name), fields.report)
+            state = _compile_state(name, each, setting) if each is not None else None
+            if state is not None:
+                compiled[name] = state
+    return Branch(start_at=start_at, states=compiled)
+
+
+def _compile_state(name: str, fields: Fields, setting: Setting) -> State | None:
+    kind = fields.values.get("Type")
+    if "Type" not in fields:
+        fields.require("Type")
+        return None
+    if not isinstance(kind, str) or kind not in STATE_TYPES:
+        fields.report.schema(
+            fields.place.field("Type"),
+            f"The field 'Type' should have one of these values: [{', '.join(STATE_TYPES)}]",
+        )
+        return None
+    _check_fields(fields, kind)
+    language = _check_language(fields, setting)
+    if language == JSONATA:
+        _check_inner(fields, kind, setting)
+        return None
+    return _build(name, kind, fields, setting)
+
+
+def _check_fields(fields: Fields, kind: str) -> None:
+    fields.require(*STATE_REQUIRED.get(kind, ()))
+    fields.allow(STATE_FIELDS[kind])
+    for group in STATE_ALTERNATIVES.get(kind, ()):
+        fields.at_most_one(group)
+    for group in STATE_CHOICES.get(kind, ()):
+        fields.exactly_one(group)
+    fields.text("Comment")
+    if "Next" in STATE_FIELDS[kind]:
+        _check_transition(fields)
+    for name, message in UNSUPPORTED_FIELDS.items():
+        if name in fields and name in STATE_FIELDS[kind]:
+            fields.report.unsupported(fields.place.field(name), message)
+
+
+def _check_language(fields: Fields, setting: Setting) -> str:
+    """The query language of a state; its fields are checked against it."""
+    language = fields.one_of("QueryLanguage", JSONPATH, JSONATA) or setting.language
+    if setting.language == JSONATA and language == JSONPATH:
+        fields.report.schema(
+            fields.place,
+            "'QueryLanguage' can not be 'JSONPath' if set to 'JSONata' for whole state machine",
+        )
+        return JSONATA
+    if language == JSONATA != setting.language:
+        fields.report.unsupported(fields.place.field("QueryLanguage"), UNSUPPORTED_JSONATA)
+    fields.check_language(language)
+    return language
+
+
+def _check_transition(fields: Fields) -> None:
+    """A state goes on or ends: `End: false` beside `Next` says nothing and is let through."""
+    fields.text("Next")
+    if fields.boolean("End"):
+        fields.at_most_one(("Next", "End"))
+    elif "Next" not in fields and not fields.values.get("End"):
+        fields.report.schema(
+            fields.place, "This object should have only one of the following fields: [Next, End]"
+        )
+
+
+def _check_inner(fields: Fields, kind: str, setting: Setting) -> None:
+    """Look into the branches of a state that is not compiled itself."""
+    if kind == "Parallel":
+        _branches(fields, setting)
+    elif kind == "Map":
+        _processor(fields, setting)
+
+
+def _build(name: str, kind: str, fields: Fields, setting: Setting) -> State | None:
+    match kind:
+        case "Pass":
+            return _pass(name, fields)
+        case "Task":
+            return _task(name, fields, setting)
+        case "Choice":
+            return _choice(name, fields)
+        case "Wait":
+            return _wait(name, fields)
+        case "Succeed":
+            return Succeed(
+                name=name,
+                input_path=_whole(fields, "InputPath"),
+                output_path=_whole(fields, "OutputPath"),
+            )
+        case "Fail":
+            return Fail(name=name, error=_static(fields, "Error"), cause=_static(fields, "Cause"))
+        case "Parallel":
+            return _parallel(name, fields, setting)
+        case _:
+            return _map(name, fields, setting)
+
+
+def _pass(name: str, fields: Fields) -> Pass:
+    result = fields.values.get("Result")
+    for pointer, key, _ in members(result):
+        if key.endswith(".$"):
+            fields.report.warning(
+                "PASS_RESULT_IS_STATIC",
+                fields.place.field("Result").inside(pointer),
+                f"The value of '{key}' will not evaluate as a JSONPath or Intrinsic Function at"
+                " runtime. Instead of 'Result', use 'Parameters' to evaluate it as a JSONPath or"
+                " Intrinsic Function at runtime.",
+            )
+    return Pass(
+        name=name,
+        next=_next(fields),
+        input_path=_whole(fields, "InputPath"),
+        parameters=fields.template("Parameters"),
+        # AWS takes `Result: null` for no Result at all.
+        result=None if result is None else Payload.of(result),
+        result_path=fields.result_path("ResultPath"),
+        output_path=_whole(fields, "OutputPath"),
+    )
+
+
+def _task(name: str, fields: Fields, setting: Setting) -> Task | None:
+    resource = _resource(fields, setting)
+    credentials = fields.object("Credentials")
+    if credentials is not None and not {"RoleArn", "RoleArn.$"} & credentials.values.keys():
+        fields.report.schema(credentials.place, "The field 'RoleArn' is required but was missing")
+    timeout = _seconds(fields, "TimeoutSeconds", 1)
+    heartbeat = _seconds(fields, "HeartbeatSeconds", 1)
+    if isinstance(timeout, int) and isinstance(heartbeat, int) and heartbeat >= timeout:
+        fields.report.schema(
+            fields.place.field("HeartbeatSeconds"),
+            "HeartbeatSeconds must be smaller than TimeoutSeconds",
+        )
+    parameters = fields.template("Parameters")
+    if resource is None:
+        return None
+    return Task(
+        name=name,
+        next=_next(fields),
+        resource=resource,
+        input_path=_whole(fields, "InputPath"),
+        parameters=parameters,
+        result_selector=fields.template("ResultSelector"),
+        result_path=fields.result_path("ResultPath"),
+        output_path=_whole(fields, "OutputPath"),
+        timeout_seconds=timeout,
+        heartbeat_seconds=heartbeat,
+        credentials=fields.template("Credentials") if credentials is not None else None,
+        retry=tuple(_retriers(fields)),
+        catch=tuple(_catchers(fields)),
+    )
+
+
+def _resource(fields: Fields, setting: Setting) -> Resource | None:
+    text = fields.text("Resource")
+    if text is None:
+        return None
+    resource = read_resource(text, setting.machine_type)
+    place = fields.place.field("Resource")
+    if isinstance(resource, Refusal):
+        if resource.code == SCHEMA_VALIDATION_FAILED:
+            fields.report.schema(place, resource.message)
+        else:
+            fields.report.unsupported(place, resource.message)
+        return None
+    if resource.kind == "integration":
+        _check_invocation(fields, text)
+    return resource
+
+
+def _check_invocation(fields: Fields, resource: str) -> None:
+    """The Parameters of `lambda:invoke`, of which a function's name is one."""
+    if "Parameters" not in fields:
+        fields.report.schema(
+            fields.place, f"Parameters field is required for resource ARN: {resource}"
+        )
+    elif (parameters := fields.object("Parameters")) is not None:
+        names = {name.removesuffix(".$") for name in parameters.values}
+        if "FunctionName" not in names:
+            fields.report.schema(
+                parameters.place, "The field 'FunctionName' is required but was missing"
+            )
+        for name in sorted(names - _INVOKE_FIELDS):
+            fields.report.schema(
+                parameters.place, f"The field '{name}' is not supported by Step Functions"
+            )
+
+
+def _choice(name: str, fields: Fields) -> Choice:
+    rules = []
+    for rule in fields.objects("Choices", filled=True):
+        rule.require("Next")
+        rule.allow(RULE_FIELDS | {"Next", "Assign", "Output"})
+        rule.check_language(JSONPATH)
+        rule.text("Comment")
+        if "Assign" in rule:
+            rule.report.unsupported(rule.place.field("Assign"), UNSUPPORTED_FIELDS["Assign"])
+        condition, target = compile_condition(rule), rule.text("Next")
+        if condition is not None and target is not None:
+            rules.append(ChoiceRule(condition=condition, next=target))
+    return Choice(
+        name=name,
+        rules=tuple(rules),
+        default=fields.text("Default"),
+        input_path=_whole(fields, "InputPath"),
+        output_path=_whole(fields, "OutputPath"),
+    )
+
+
+def _wait(name: str, fields: Fields) -> Wait:
+    timestamp: int | Path | None = fields.timestamp("Timestamp")
+    return Wait(
+        name=name,
+        next=_next(fields),
+        input_path=_whole(fields, "InputPath"),
+        output_path=_whole(fields, "OutputPath"),
+        seconds=_seconds(fields, "Seconds", 0),
+        timestamp=timestamp if timestamp is not None else fields.single_path("TimestampPath"),
+    )
+
+
+def _parallel(name: str, fields: Fields, setting: Setting) -> Parallel:
+    return Parallel(
+        name=name,
+        next=_next(fields),
+        branches=tuple(_branches(fields, setting)),
+        input_path=_whole(fields, "InputPath"),
+        parameters=fields.template("Parameters"),
+        result_selector=fields.template("ResultSelector"),
+        result_path=fields.result_path("ResultPath"),
+        output_path=_whole(fields, "OutputPath"),
+        retry=tuple(_retriers(fields)),
+        catch=tuple(_catchers(fields)),
+    )
+
+
+def _branches(fields: Fields, setting: Setting) -> list[Branch]:
+    branches = []
+    for branch in fields.objects("Branches", filled=True):
+        branch.allow(BRANCH_FIELDS)
+        branch.text("Comment")
+        branches.append(compile_branch(branch, setting))
+    return branches
+
+
+def _map(name: str, fields: Fields, setting: Setting) -> Map | None:
+    processor = _processor(fields, setting)
+    for field in ("ToleratedFailureCount", "ToleratedFailurePercentage"):
+        _check_tolerance(fields, field)
+    concurrency = fields.integer("MaxConcurrency", 0)
+    concurrency_path = fields.single_path("MaxConcurrencyPath", context=False)
+    items_path = fields.single_path("ItemsPath") if "ItemsPath" in fields else whole_input()
+    selector = "ItemSelector" if "ItemSelector" in fields else "Parameters"
+    if processor is None or items_path is None:
+        return None
+    return Map(
+        name=name,
+        next=_next(fields),
+        processor=processor,
+        items_path=items_path,
+        item_selector=fields.template(selector),
+        max_concurrency=concurrency_path or concurrency or 0,
+        input_path=_whole(fields, "InputPath"),
+        result_selector=fields.template("ResultSelector"),
+        result_path=fields.result_path("ResultPath"),
+        output_path=_whole(fields, "OutputPath"),
+        retry=tuple(_retriers(fields)),
+        catch=tuple(_catchers(fields)),
+    )
+
+
+def _processor(fields: Fields, setting: Setting) -> Branch | None:
+    name = "ItemProcessor" if "ItemProcessor" in fields else "Iterator"
+    processor = fields.object(name)
+    if processor is None:
+        return None
+    processor.allow(PROCESSOR_FIELDS)
+    processor.text("Comment")
+    config = processor.object("ProcessorConfig")
+    if config is not None:
+        _check_config(config)
+    return compile_branch(processor, setting)
+
+
+def _check_config(config: Fields) -> None:
+    mode = config.one_of("Mode", "INLINE", "DISTRIBUTED")
+    if mode == "DISTRIBUTED":
+        config.allow(("Mode", "ExecutionType"))
+        config.require("ExecutionType")
+        config.one_of("ExecutionType", "STANDARD", "EXPRESS")
+        config.report.unsupported(config.place.field("Mode"), UNSUPPORTED_DISTRIBUTED)
+    else:
+        config.allow(("Mode",))
+
+
+def _check_tolerance(fields: Fields, name: str) -> None:
+    """Check a tolerance, which AWS accepts on an inline Map and does not heed there."""
+    if name == "ToleratedFailureCount":
+        fields.integer(name, 0)
+    else:
+        fields.number(name, 0.0, 100.0)
+    fields.single_path(f"{name}Path", context=False)
+    for field in (name, f"{name}Path"):
+        if field in fields:
+            fields.report.warning(
+                "FIELD_WITHOUT_EFFECT",
+                fields.place.field(field),
+                f"'{field}' has no effect on a Map whose Mode is INLINE",
+            )
+
+
+def _retriers(fields: Fields) -> Iterator[Retrier]:
+    entries = list(fields.objects("Retry"))
+    for index, entry in enumerate(entries):
+        entry.allow(RETRIER_FIELDS)
+        entry.text("Comment")
+        interval = entry.integer("IntervalSeconds", 0, SECONDS_MAX)
+        attempts = entry.integer("MaxAttempts", 0, SECONDS_MAX)
+        jitter = entry.one_of("JitterStrategy", "NONE", "FULL")
+        yield Retrier(
+            error_equals=_error_equals(entry, last=index == len(entries) - 1),
+            interval_seconds=INTERVAL_SECONDS_DEFAULT if interval is None else interval,
+            max_attempts=MAX_ATTEMPTS_DEFAULT if attempts is None else attempts,
+            backoff_rate=entry.number("BackoffRate", 1.0) or BACKOFF_RATE_DEFAULT,
+            max_delay_seconds=entry.integer("MaxDelaySeconds", 1, DELAY_SECONDS_MAX),
+            jitter_strategy="FULL" if jitter == "FULL" else "NONE",
+        )
+
+
+def _catchers(fields: Fields) -> Iterator[Catcher]:
+    entries = list(fields.objects("Catch"))
+    for index, entry in enumerate(entries):
+        entry.require("Next")
+        entry.allow(CATCHER_FIELDS)
+        entry.check_language(JSONPATH)
+        entry.text("Comment")
+        if "Assign" in entry:
+            entry.report.unsupported(entry.place.field("Assign"), UNSUPPORTED_FIELDS["Assign"])
+        yield Catcher(
+            error_equals=_error_equals(entry, last=index == len(entries) - 1),
+            next=entry.text("Next") or "",
+            result_path=entry.result_path("ResultPath"),
+        )
+
+
+def _error_equals(entry: Fields, *, last: bool) -> tuple[str, ...]:
+    entry.require("ErrorEquals")
+    place = entry.place.field("ErrorEquals")
+    names = entry.array("ErrorEquals", filled=True)
+    for index, name in enumerate(names):
+        if not isinstance(name, str):
+            entry.report.schema(place.item(index), "Expected value of type String")
+        elif name == ALL and not (last and len(names) == 1):
+            entry.report.schema(
+                place.item(index), "States.ALL must appear alone and at end of list"
+            )
+    return tuple(name for name in names if isinstance(name, str))
+
+
+def _next(fields: Fields) -> str | None:
+    target = fields.values.get("Next")
+    return target if isinstance(target, str) and fields.values.get("End") is not True else None
+
+
+def _whole(fields: Fields, name: str) -> Path | None:
+    """InputPath or OutputPath: `$` when absent, None for null."""
+    return fields.path(name) if name in fields else whole_input()
+
+
+def _seconds(fields: Fields, name: str, minimum: int) -> int | Path | None:
+    if f"{name}Path" in fields:
+        return fields.single_path(f"{name}Path")
+    return fields.integer(name, minimum, SECONDS_MAX)
+
+
+def _static(fields: Fields, name: str) -> str | Template | None:
+    """Error or Cause of Fail, or the expression in its `Path` form."""
+    fields.check_static(name)
+    text = fields.text(name)
+    return text if text is not None else fields.expression(f"{name}Path")
+
+
+@cache
+def whole_input() -> Path:
+    """The path `$`, which an absent InputPath, OutputPath or ItemsPath means."""
+    return compile_path("$")

@@ -1,0 +1,166 @@
+"""How the states hang together: unique names, existing targets, an end, no state left alone.
+
+Works on the raw document, so that it speaks even when the states themselves have mistakes.
+"""
+
+from collections.abc import Iterator
+
+from eventmill.asl.fields import did_you_mean
+from eventmill.asl.grammar import TERMINAL_TYPES
+from eventmill.asl.report import Place, Report
+from eventmill.model import Json, record
+
+STATE_NAME_LENGTH_MAX = 80
+
+
+@record
+class _Scope:
+    """The machine itself, a branch of a Parallel or the processor of a Map."""
+
+    place: Place
+    start_at: str | None
+    states: dict[str, Json]
+
+
+@record
+class _Target:
+    """A state's name where a transition refers to it."""
+
+    name: str
+    source: str
+    place: Place
+
+
+def validate(document: dict[str, Json], report: Report) -> None:
+    """Report what is wrong between the states, in AWS's order.
+
+    Names first, then StartAt, the targets, a missing end and the states that nothing reaches.
+    """
+    scopes = list(_scopes(document))
+    _check_names(scopes, report)
+    _check_starts(scopes, report)
+    targets = [list(_targets(scope)) for scope in scopes]
+    for scope, listed in zip(scopes, targets, strict=True):
+        for target in listed:
+            _check_target(target.name, scope, target.place, report)
+    if scopes and not _has_end(scopes[0]):
+        report.error("MISSING_END_STATE", None, "Workflow has no terminal state")
+        return
+    for scope, listed in zip(scopes, targets, strict=True):
+        _check_reachable(scope, listed, report)
+
+
+def _scopes(document: dict[str, Json]) -> Iterator[_Scope]:
+    """Every scope in the order of the text."""
+    pending: list[tuple[Json, Place]] = [(document, Place())]
+    while pending:
+        value, place = pending.pop()
+        states = value.get("States") if isinstance(value, dict) else None
+        if not isinstance(value, dict) or not isinstance(states, dict):
+            continue
+        start_at = value.get("StartAt")
+        yield _Scope(
+            place=place, start_at=start_at if isinstance(start_at, str) else None, states=states
+        )
+        inner = [
+            each
+            for name, state in states.items()
+            if isinstance(state, dict)
+            for each in _inner(state, place.field("States").field(name))
+        ]
+        pending += reversed(inner)
+
+
+def _inner(state: dict[str, Json], place: Place) -> Iterator[tuple[Json, Place]]:
+    if state.get("Type") == "Parallel" and isinstance(branches := state.get("Branches"), list):
+        for index, branch in enumerate(branches):
+            yield branch, place.field("Branches").item(index)
+    elif state.get("Type") == "Map":
+        for name in ("ItemProcessor", "Iterator"):
+            if name in state:
+                yield state[name], place.field(name)
+
+
+def _targets(scope: _Scope) -> Iterator[_Target]:
+    for name, state in scope.states.items():
+        if isinstance(state, dict):
+            place = scope.place.field("States").field(name)
+            for target, at in _transitions(state, place):
+                if isinstance(target, str):
+                    yield _Target(name=target, source=name, place=at)
+
+
+def _transitions(state: dict[str, Json], place: Place) -> Iterator[tuple[Json, Place]]:
+    """What stands where a state names the one that follows it."""
+    yield state.get("Next"), place.field("Next")
+    for field in ("Choices", "Catch"):
+        entries = state.get(field)
+        for index, entry in enumerate(entries if isinstance(entries, list) else ()):
+            if isinstance(entry, dict):
+                yield entry.get("Next"), place.field(field).item(index).field("Next")
+    yield state.get("Default"), place.field("Default")
+
+
+def _check_names(scopes: list[_Scope], report: Report) -> None:
+    seen: set[str] = set()
+    for scope in scopes:
+        for name in scope.states:
+            place = scope.place.field("States").field(name)
+            if len(name) > STATE_NAME_LENGTH_MAX:
+                report.error(
+                    "INVALID_STATE_NAME",
+                    place,
+                    f"State name '{name}' exceeds the {STATE_NAME_LENGTH_MAX}-character limit"
+                    " allowed by the service",
+                )
+            elif not name:
+                report.error("INVALID_STATE_NAME", place, "State name cannot be empty")
+            if name in seen:
+                report.error("DUPLICATE_STATE_NAME", place, f"Duplicate State name: {name}")
+            seen.add(name)
+
+
+def _check_starts(scopes: list[_Scope], report: Report) -> None:
+    for scope in scopes:
+        if scope.start_at is not None:
+            _check_target(scope.start_at, scope, scope.place.field("StartAt"), report)
+
+
+def _check_target(name: str, scope: _Scope, place: Place, report: Report) -> None:
+    if name not in scope.states:
+        report.error(
+            "MISSING_TRANSITION_TARGET",
+            place,
+            f"Missing 'Next' target: {name}",  # the word is always Next, as in AWS
+            did_you_mean(name, scope.states),
+        )
+
+
+def _has_end(scope: _Scope) -> bool:
+    return any(
+        isinstance(state, dict)
+        and (state.get("End") is True or state.get("Type") in TERMINAL_TYPES)
+        for state in scope.states.values()
+    )
+
+
+def _check_reachable(scope: _Scope, targets: list[_Target], report: Report) -> None:
+    if scope.start_at is None:
+        return
+    onward: dict[str, list[str]] = {}
+    for target in targets:
+        onward.setdefault(target.source, []).append(target.name)
+    reached: set[str] = set()
+    pending = [scope.start_at]
+    while pending:
+        name = pending.pop()
+        if name in scope.states and name not in reached:
+            reached.add(name)
+            pending += onward.get(name, ())
+    for name in scope.states:
+        if name not in reached:
+            report.error(
+                "MISSING_TRANSITION_TARGET",
+                scope.place.field("States").field(name),
+                f'State "{name}" is not reachable.',
+            )
