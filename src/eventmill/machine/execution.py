@@ -32,6 +32,17 @@ class Identity:
     state_machine_name: str
     region: str
 
+    @classmethod
+    def of(cls, arn: str, state_machine_arn: str) -> "Identity":
+        """What these two ARNs say of an execution."""
+        return cls(
+            arn=arn,
+            name=arn.rsplit(":", 1)[-1],
+            state_machine_arn=state_machine_arn,
+            state_machine_name=state_machine_arn.rsplit(":", 1)[-1],
+            region=arn.split(":", 4)[3],
+        )
+
 
 class RunningTask:
     """A task that was scheduled and not answered yet, named by the id of its Scheduled event."""

@@ -10,14 +10,15 @@ import logging
 import secrets
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Final, Protocol
+from typing import Final, Protocol, TypeAlias
 
 from eventmill.arn import Home
+from eventmill.asl.syntax import StateMachine
 from eventmill.codec import decode_step, encode_step
 from eventmill.errors import AppendConflict, ExecutionDoesNotExist, LogUnavailable
 from eventmill.events import TriggerEvent
 from eventmill.faults import point
-from eventmill.machine.commands import RunTask
+from eventmill.machine.commands import Command, RunTask
 from eventmill.machine.execution import RUNNING, Execution, Identity, fold
 from eventmill.machine.facts import Fact, StartExecution, StopExecution, TimeReached
 from eventmill.machine.transition import Step, advance, outstanding
@@ -32,6 +33,16 @@ _log: Final = logging.getLogger(__name__)
 _STAY_MS: Final = 1_000
 _RECOVERY_PAGE: Final = 500
 _PAUSE_MS: Final = 250  # before a log that refuses is tried again
+# Not known is when the log would wake an execution, so that it is said again in any case.
+_UNKNOWN_MS: Final = -1
+
+
+_Taken: TypeAlias = Callable[[bool], None]
+"""Is told, once that is durable, whether a fact was taken."""
+
+
+def _unheard(taken: bool) -> None:
+    """For facts whose teller does not ask."""
 
 
 class Dispatch(Protocol):
@@ -88,7 +99,8 @@ class Engine:
         self._quotas = quotas
         self._timekeeper = Timekeeper(log, clock, self._wake)
         self._live: dict[int, _Live] = {}
-        self._loading: dict[int, list[Fact]] = {}  # facts that wait for their execution
+        # Facts that wait for their execution to come into memory.
+        self._loading: dict[int, list[tuple[Fact, _Taken]]] = {}
         self._running: dict[tuple[int, int], Callable[[], None]] = {}  # (execution, task) -> cancel
         self._ends: dict[int, asyncio.Future[ExecutionRow]] = {}
         self._loads: dict[int, asyncio.Task[None]] = {}
@@ -153,7 +165,7 @@ class Engine:
             event=None if event is None else (event.source, event.id),
             trigger=start.trigger,
         )
-        live = _Live(row, Execution(self._identity(row), machine.definition, self._quotas))
+        live = self._new(row, machine.definition)
         role_arn = self._home.role("eventmill")
         fact = StartExecution(input=start.input, seed=secrets.randbits(62), role_arn=role_arn)
         step = advance(live.execution, fact, now_ms)
@@ -162,29 +174,42 @@ class Engine:
         body = encode_step(now_ms, step.fact, step.events)
         return live, step, StepRow(execution=row.id, step=1, body=body)
 
+    def _new(self, row: ExecutionRow, definition: StateMachine) -> _Live:
+        identity = Identity.of(row.arn, row.state_machine_arn)
+        return _Live(row, Execution(identity, definition, self._quotas))
+
     def _new_id(self, now_ms: int) -> int:
         """An id that grows with time, so that the newest executions lie together on disk."""
         self._last_id = max(self._last_id + 1, now_ms << 20)
         return self._last_id
 
-    def _identity(self, row: ExecutionRow) -> Identity:
-        return Identity(
-            arn=row.arn,
-            name=row.name,
-            state_machine_arn=row.state_machine_arn,
-            state_machine_name=row.state_machine_arn.rsplit(":", 1)[-1],
-            region=self._home.region,
-        )
-
     # Facts
 
-    def tell(self, execution: int, fact: Fact) -> None:
-        """Take a fact about an execution; one that is no longer news changes nothing."""
+    def tell(self, execution: int, fact: Fact, taken: _Taken = _unheard) -> None:
+        """Take a fact about an execution; one that is no longer news changes nothing.
+
+        `taken` is called with True once the fact is durable, with False when it is no news or
+        came too late.
+        """
         live = self._live.get(execution)
         if live is not None:
-            self._absorb(live, fact)
+            self._absorb(live, fact, taken)
         else:
-            self._load(execution, fact)
+            self._load(execution, fact, taken)
+
+    async def told(self, execution: int, fact: Fact) -> bool:
+        """Tell a fact and return, once that is durable, whether it was taken.
+
+        A log that refuses is tried again until it takes the fact.
+        """
+        answer: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+
+        def taken(was_news: bool) -> None:
+            if not answer.done():  # whoever asked may have gone
+                answer.set_result(was_news)
+
+        self.tell(execution, fact, taken)
+        return await answer
 
     async def stop(self, arn: str, error: str | None, cause: str | None) -> ExecutionRow:
         """Abort an execution and return it once that is durable; an ended one stays as it is.
@@ -207,16 +232,20 @@ class Engine:
         """
         future = self._ends.setdefault(execution, asyncio.get_running_loop().create_future())
         row = await self._events.execution_by_id(execution)
-        if row is None or row.status != RUNNING:
-            self._ends.pop(execution, None)
         if row is None:
+            self._ends.pop(execution, None)
             raise ExecutionDoesNotExist(f"Execution Does Not Exist: '{execution}'")
-        return row if row.status != RUNNING else await asyncio.shield(future)
+        if row.status != RUNNING:
+            self._ends.pop(execution, None)
+            if not future.done():
+                future.set_result(row)  # others may wait for it already
+        return await asyncio.shield(future)
 
-    def _absorb(self, live: _Live, fact: Fact) -> None:
+    def _absorb(self, live: _Live, fact: Fact, taken: _Taken) -> None:
         now_ms = self._clock.now_ms()
         step = advance(live.execution, fact, now_ms)
         if not step.events:
+            taken(False)
             return
         live.step += 1
         live.in_flight += 1
@@ -229,7 +258,7 @@ class Engine:
         )
         live.timer_ms = due_ms
         future = self._events.commit(transaction)
-        future.add_done_callback(lambda done: self._committed(live, step, done))
+        future.add_done_callback(lambda done: self._committed(live, step, taken, done))
 
     def _timer(self, live: _Live) -> int | None:
         """When the log must wake this execution, or None when it stays in memory."""
@@ -241,18 +270,21 @@ class Engine:
             return NEVER_MS
         return due_ms if due_ms > self._clock.now_ms() + _STAY_MS else None
 
-    def _committed(self, live: _Live, step: Step, done: "asyncio.Future[None]") -> None:
+    def _committed(
+        self, live: _Live, step: Step, taken: _Taken, done: "asyncio.Future[None]"
+    ) -> None:
         live.in_flight -= 1
         if done.cancelled():
             return
         error = done.exception()
         if error is None:
+            taken(not isinstance(step.fact, TimeReached))  # what comes too late counts as that
             self._act(live, step)
         elif isinstance(error, (LogUnavailable, AppendConflict)):
             # What is in memory is not what the log holds: forget it, and take the fact again.
             _log.warning("%s: %s", live.row.arn, error)
             self._forget(live)
-            self._load(live.id, step.fact, pause_ms=_PAUSE_MS)
+            self._load(live.id, step.fact, taken, pause_ms=_PAUSE_MS)
         else:
             raise error
 
@@ -321,8 +353,9 @@ class Engine:
         taken, after_id = 0, 0
         while page := await self._events.unfinished(after_id=after_id, limit=_RECOVERY_PAGE):
             for row in page:
-                if row.id not in self._live:
-                    self._take_up(await self._fold(row))
+                live = self._live[row.id] = await self._fold(row)
+                self._run_all(live, outstanding(live.execution))
+                self._rest(live)
             taken += len(page)
             after_id = page[-1].id
         await self._timekeeper.look_into_log()
@@ -339,12 +372,12 @@ class Engine:
         # Transactions become durable in order, so an empty one says that all before it are.
         await self._events.commit(Transaction())
 
-    def _load(self, execution: int, fact: Fact, pause_ms: int = 0) -> None:
+    def _load(self, execution: int, fact: Fact, taken: _Taken, pause_ms: int = 0) -> None:
         """Bring an execution into memory and give it `fact`, after all that wait already."""
         if execution in self._loading:
-            self._loading[execution].append(fact)
+            self._loading[execution].append((fact, taken))
             return
-        self._loading[execution] = [fact]
+        self._loading[execution] = [(fact, taken)]
         task = asyncio.get_running_loop().create_task(self._read_and_absorb(execution, pause_ms))
         self._loads[execution] = task
         task.add_done_callback(lambda done: self._loads.pop(execution, None))
@@ -353,13 +386,21 @@ class Engine:
         live = await self._read(execution, pause_ms)
         facts = self._loading.pop(execution)
         if live is None:
+            # It has ended; should a timer row be left over, nobody must be woken by it again.
+            self._events.commit(Transaction(timers={execution: None}))
+            for _, taken in facts:
+                taken(False)
             return
+        live.timer_ms = _UNKNOWN_MS
         self._live[execution] = live
-        for fact in facts:
-            self._absorb(live, fact)
+        durable = outstanding(live.execution)
+        for fact, taken in facts:
+            self._absorb(live, fact, taken)
+        self._run_all(live, durable)
         if live.in_flight == 0:
-            self._take_up(live)
+            live.timer_ms = self._timer(live)
             self._events.commit(Transaction(timers={execution: live.timer_ms}))
+            self._rest(live)
 
     async def _read(self, execution: int, pause_ms: int) -> _Live | None:
         """The execution as the log has it, or None when it has ended."""
@@ -375,20 +416,17 @@ class Engine:
 
     async def _fold(self, row: ExecutionRow) -> _Live:
         definition = await self._catalog.definition(row.definition)
-        live = _Live(row, Execution(self._identity(row), definition, self._quotas))
+        live = self._new(row, definition)
         for stored in await self._events.read(row.id):
             fold(live.execution, decode_step(stored.body).events)
             live.step = stored.step
         live.execution.abandoned.clear()
-        live.timer_ms = self._timer(live)
         return live
 
-    def _take_up(self, live: _Live) -> None:
-        self._live[live.id] = live
-        for command in outstanding(live.execution):
+    def _run_all(self, live: _Live, commands: Iterable[Command]) -> None:
+        for command in commands:
             if isinstance(command, RunTask):
                 self._run(live, command)
-        self._rest(live)
 
     def close(self) -> None:
         """Stop loading; what was acknowledged is in the log."""

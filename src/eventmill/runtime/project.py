@@ -1,5 +1,6 @@
 """A project on disk: its workflow files, triggers and handlers, read and checked together."""
 
+import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Final
@@ -10,12 +11,13 @@ from eventmill.asl.positions import position_of
 from eventmill.errors import Diagnostic, ProjectError
 from eventmill.executors.scan import Scan, scan
 from eventmill.model import Json, Quotas, decode_json, record
-from eventmill.runtime.documents import read_document
+from eventmill.runtime.documents import YAML_SUFFIXES, Document, read_document
+from eventmill.runtime.findings import ERROR, Finding, from_diagnostic, from_line
 from eventmill.runtime.settings import Settings
 from eventmill.trigger import InvalidTrigger, Trigger, parse_trigger
 
 WORKFLOW_ENDING: Final = ".asl.json"
-_TRIGGER_ENDINGS: Final = (".json", ".yaml", ".yml")
+TRIGGER_ENDINGS: Final = (".json", *YAML_SUFFIXES)
 
 
 @record
@@ -29,7 +31,7 @@ class Workflow:
 
 @record
 class Project:
-    """Everything a project declares, without a mistake that can be seen from outside."""
+    """Everything a project declares: whole only when nothing was found to be wrong with it."""
 
     workflows: tuple[Workflow, ...]
     triggers: tuple[Trigger, ...]
@@ -43,27 +45,33 @@ def load_project(settings: Settings) -> Project:
     Raises:
         ProjectError: There are mistakes; every one is named, with its file and place.
     """
-    handlers = scan(settings.handlers)
-    problems = list(handlers.problems)
-    warnings: list[str] = []
-    workflows = []
-    for path in workflow_files(settings.project):
-        text, found = check_workflow(path, settings.quotas, handlers)
-        workflows.append(Workflow(name=workflow_name(path), path=path, text=text))
-        for each in found:
-            line = describe(path, text, each)
-            (problems if each.severity == "ERROR" else warnings).append(line)
-    problems += _clashes((workflow_name(path), path) for path in workflow_files(settings.project))
-    triggers, mistakes = _load_triggers(settings, {each.name for each in workflows})
-    problems += mistakes
+    project, findings = inspect_project(settings)
+    problems = [str(each) for each in findings if each.severity == ERROR]
     if problems:
         raise ProjectError(problems)
-    return Project(
+    return project
+
+
+def inspect_project(settings: Settings) -> tuple[Project, tuple[Finding, ...]]:
+    """What the project's files declare, and everything that is to be said about them."""
+    handlers = scan(settings.handlers)
+    findings = [_handler_finding(settings.handlers, line) for line in handlers.problems]
+    workflows = []
+    paths = workflow_files(settings.project)
+    for path in paths:
+        text, found = check_workflow(path, settings.quotas, handlers)
+        workflows.append(Workflow(name=workflow_name(path), path=path, text=text))
+        findings += (from_diagnostic(path, text, each) for each in found)
+    findings += _clashes((workflow_name(path), path) for path in paths)
+    triggers, found_in_triggers = _load_triggers(settings, {each.name for each in workflows})
+    findings += found_in_triggers
+    project = Project(
         workflows=tuple(workflows),
         triggers=tuple(triggers),
         handlers=handlers,
-        warnings=tuple(warnings),
+        warnings=tuple(str(each) for each in findings if each.severity != ERROR),
     )
+    return project, tuple(findings)
 
 
 def workflow_files(project: Path) -> list[Path]:
@@ -76,10 +84,22 @@ def workflow_name(path: Path) -> str:
     return path.name.removesuffix(WORKFLOW_ENDING)
 
 
+def trigger_files(project: Path) -> list[Path]:
+    """The trigger files of a project, in a fixed order."""
+    found = (project / "triggers").rglob("*")
+    return sorted(path for path in found if path.suffix.lower() in TRIGGER_ENDINGS)
+
+
+# Workflows
+
+
 def check_workflow(
-    path: Path, quotas: Quotas, handlers: Scan
+    path: Path, quotas: Quotas, handlers: Scan | None
 ) -> tuple[str, tuple[Diagnostic, ...]]:
-    """The text of a workflow file and everything that is to be said about it."""
+    """The text of a workflow file and everything that is to be said about it.
+
+    Without `handlers`, which functions there are is not known and not checked.
+    """
     try:
         text = path.read_bytes().decode()
     except OSError as error:
@@ -91,18 +111,23 @@ def check_workflow(
         found.append(
             _mistake("INVALID_NAME", f"{workflow_name(path)!r} cannot name a state machine")
         )
-    found += check(text, quotas)
-    if not any(each.severity == "ERROR" for each in found):
-        found += _missing_handlers(decode_json(text), handlers)
+    found += check_definition(text, quotas, handlers)
     return text, tuple(found)
+
+
+def check_definition(
+    text: str, quotas: Quotas, handlers: Scan | None = None
+) -> tuple[Diagnostic, ...]:
+    """Everything that is to be said about a definition, and about the handlers it names."""
+    found = check(text, quotas)
+    if handlers is None or any(each.severity == ERROR for each in found):
+        return found
+    return (*found, *_missing_handlers(decode_json(text), handlers))
 
 
 def describe(path: Path, text: str, diagnostic: Diagnostic) -> str:
     """One line about a mistake, the way compilers write it."""
-    line, column = position_of(text, diagnostic.pointer)
-    place = f" at {diagnostic.pointer}" if diagnostic.pointer else ""
-    hint = f" ({diagnostic.hint})" if diagnostic.hint else ""
-    return f"{path}:{line}:{column}: {diagnostic.code}: {diagnostic.message}{place}{hint}"
+    return str(from_diagnostic(path, text, diagnostic))
 
 
 def _mistake(code: str, message: str) -> Diagnostic:
@@ -111,15 +136,18 @@ def _mistake(code: str, message: str) -> Diagnostic:
 
 def _missing_handlers(document: Json, handlers: Scan) -> Iterator[Diagnostic]:
     for pointer, name in _functions(document, ""):
-        known = name in handlers.handlers or name in handlers.modules or "." in name
-        if not known:
-            listed = ", ".join(sorted(handlers.handlers)) or "none"
-            yield Diagnostic(
-                code="HANDLER_DOES_NOT_EXIST",
-                message=f"No handler is named {name!r}; handlers/ has: {listed}",
-                pointer=pointer,
-                location=pointer,
-            )
+        if name in handlers.handlers or name in handlers.clashes:
+            continue
+        # `module.function` reaches any public function of a module.
+        if name.rpartition(".")[0] in handlers.modules:
+            continue
+        listed = ", ".join(sorted(handlers.handlers)) or "none"
+        yield Diagnostic(
+            code="HANDLER_DOES_NOT_EXIST",
+            message=f"No handler is named {name!r}; handlers/ has: {listed}",
+            pointer=pointer,
+            location=pointer,
+        )
 
 
 def _functions(node: Json, pointer: str) -> Iterator[tuple[str, str]]:
@@ -144,33 +172,73 @@ def _task_function(node: dict[str, Json], pointer: str) -> Iterator[tuple[str, s
         yield f"{pointer}/Parameters/FunctionName", function_name(str(parameters["FunctionName"]))
 
 
-def _load_triggers(settings: Settings, machines: set[str]) -> tuple[list[Trigger], list[str]]:
-    folder = settings.project / "triggers"
-    paths = sorted(path for path in folder.rglob("*") if path.suffix in _TRIGGER_ENDINGS)
-    triggers, problems = [], list(_clashes((path.stem, path) for path in paths))
+# Handlers
+
+
+def _handler_finding(folder: Path, line: str) -> Finding:
+    # The scan writes finished lines, `path:line: …`.
+    path = re.match(r"(.+?\.py):\d", line)
+    return from_line(folder if path is None else Path(path[1]), "INVALID_HANDLER", line)
+
+
+# Triggers
+
+
+def _load_triggers(settings: Settings, machines: set[str]) -> tuple[list[Trigger], list[Finding]]:
+    paths = trigger_files(settings.project)
+    triggers, findings = [], list(_clashes((path.stem, path) for path in paths))
     for path in paths:
-        try:
-            document = read_document(path)
-        except ProjectError as error:
-            problems += error.problems
-            continue
-        try:
-            trigger = parse_trigger(path.stem, document.value)
-        except InvalidTrigger as error:
-            problems += [document.problem(*mistake) for mistake in error.mistakes]
-            continue
-        name = trigger.state_machine.rsplit(":", 1)[-1]
-        if name not in machines:
-            known = ", ".join(sorted(machines)) or "none"
-            message = f"No state machine is named {name!r}; workflows/ has: {known}"
-            problems.append(document.problem("/Target/StateMachine", message))
-        triggers.append(trigger)
-    return triggers, problems
+        trigger, found = check_trigger(path, machines)
+        findings += found
+        if trigger is not None:
+            triggers.append(trigger)
+    return triggers, findings
 
 
-def _clashes(named: Iterable[tuple[str, Path]]) -> Iterator[str]:
+def check_trigger(
+    path: Path, machines: set[str] | None
+) -> tuple[Trigger | None, tuple[Finding, ...]]:
+    """The trigger in a file, if it is one, and everything that is to be said about it.
+
+    Without `machines`, which state machines there are is not known and not checked.
+    """
+    try:
+        document = read_document(path)
+    except ProjectError as error:
+        return None, tuple(from_line(path, "INVALID_DOCUMENT", line) for line in error.problems)
+    try:
+        trigger = parse_trigger(path.stem, document.value)
+    except InvalidTrigger as error:
+        return None, tuple(_at(document, "INVALID_TRIGGER", *each) for each in error.mistakes)
+    name = trigger.state_machine.rsplit(":", 1)[-1]
+    if machines is None or name in machines:
+        return trigger, ()
+    known = ", ".join(sorted(machines)) or "none"
+    message = f"No state machine is named {name!r}; workflows/ has: {known}"
+    return trigger, (
+        _at(document, "STATE_MACHINE_DOES_NOT_EXIST", "/Target/StateMachine", message),
+    )
+
+
+def _at(document: Document, code: str, pointer: str, message: str) -> Finding:
+    line, column = document.lines.get(pointer), None
+    if line is None and document.path.suffix.lower() not in YAML_SUFFIXES:
+        text = document.path.read_text(encoding="utf-8-sig")
+        line, column = position_of(text, pointer)
+    return Finding(
+        path=document.path,
+        code=code,
+        message=message,
+        line=line,
+        column=column,
+        pointer=pointer,
+    )
+
+
+def _clashes(named: Iterable[tuple[str, Path]]) -> Iterator[Finding]:
     seen: dict[str, Path] = {}
     for name, path in named:
         if name in seen:
-            yield f"{path}: the name {name!r} is taken by {seen[name]}; rename one of the two"
+            message = f"the name {name!r} is taken by {seen[name]}; rename one of the two"
+            yield Finding(path=path, code="NAME_TAKEN", message=message)
         seen.setdefault(name, path)

@@ -2,9 +2,10 @@
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 
+from eventmill.errors import LogUnavailable
 from eventmill.executors.inline import InlineExecutor
 from eventmill.executors.pool import WorkerPool
 from eventmill.executors.pool_settings import PoolSettings
@@ -36,6 +37,7 @@ class System:
     watches: tuple[Watch, ...]
     recovered: int  # executions taken up from the last server
     broken: "asyncio.Future[None]"  # fails when a part of the system has failed for good
+    stop_sensing: Callable[[], Awaitable[None]]  # stops the sensors, ahead of all the rest
 
 
 @asynccontextmanager
@@ -47,7 +49,7 @@ async def running(settings: Settings, project: Project) -> AsyncIterator[System]
     """
     async with AsyncExitStack() as stack:
         clock = SystemClock()
-        settings.data.mkdir(parents=True, exist_ok=True)
+        _make_folder(settings)
         log = await stack.enter_async_context(SqliteEventLog.open(settings.log_path))
         executor = await stack.enter_async_context(_executor(settings))
         catalog = Catalog(log, settings.home, settings.quotas)
@@ -61,8 +63,7 @@ async def running(settings: Settings, project: Project) -> AsyncIterator[System]
         recovered = await engine.recover()
         background = await stack.enter_async_context(_background())
         background.start(engine.keep_time())
-        for watch in watches:
-            background.start(supervisor.keep(watch))
+        sensors = [background.start(supervisor.keep(watch)) for watch in watches]
         yield System(
             settings=settings,
             project=project,
@@ -73,11 +74,22 @@ async def running(settings: Settings, project: Project) -> AsyncIterator[System]
             watches=watches,
             recovered=recovered,
             broken=background.broken,
+            stop_sensing=lambda: _cancelled(sensors),
         )
 
 
+def _make_folder(settings: Settings) -> None:
+    try:
+        settings.data.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise LogUnavailable(
+            f"cannot make the data folder {settings.data}: {error.strerror}"
+        ) from error
+
+
 def _executor(settings: Settings) -> AbstractAsyncContextManager[Executor]:
-    if settings.isolation == "inline":
+    # Without handlers there is nothing to isolate; who calls one is told that it does not exist.
+    if settings.isolation == "inline" or not settings.handlers.is_dir():
         return InlineExecutor(settings.handlers, home=settings.home)
     mib = settings.memory_mib
     pool = PoolSettings(
@@ -103,7 +115,7 @@ def _watches(settings: Settings, project: Project, clock: Clock) -> tuple[Watch,
 
 
 def _sensor(settings: Settings, source: FilesystemSource, clock: Clock) -> Sensor:
-    return FilesystemSensor(source, settings.project, settings.home, clock)
+    return FilesystemSensor(source, project=settings.project, home=settings.home, clock=clock)
 
 
 class _Background:
@@ -113,10 +125,11 @@ class _Background:
         self.broken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._tasks: list[asyncio.Task[None]] = []
 
-    def start(self, work: Coroutine[None, None, None]) -> None:
+    def start(self, work: Coroutine[None, None, None]) -> "asyncio.Task[None]":
         task = asyncio.create_task(work)
         task.add_done_callback(self._ended)
         self._tasks.append(task)
+        return task
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         # None of them ends by itself; a mistake of ours must stop the server, not hide in a task.
@@ -125,13 +138,18 @@ class _Background:
             self.broken.set_exception(error)
 
     async def stop(self) -> None:
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await _cancelled(self._tasks)
         if self.broken.done():
             self.broken.exception()  # whoever waits for it has it; nobody else needs a warning
         else:
             self.broken.cancel()
+
+
+async def _cancelled(tasks: Sequence["asyncio.Task[None]"]) -> None:
+    """Cancel tasks and wait until they have ended."""
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 @asynccontextmanager

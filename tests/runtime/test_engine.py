@@ -1,0 +1,276 @@
+"""The engine over both logs: append, then act; sleepers; recovery; a disk that refuses."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from eventmill.errors import ExecutionAlreadyExists, LogUnavailable
+from eventmill.log.memory import MemoryEventLog
+from eventmill.log.sqlite import SqliteEventLog
+from eventmill.machine.facts import TaskSucceeded
+from eventmill.model import Json, Payload
+from eventmill.ports import EventLog, Transaction
+from tests.runtime.virtual_clock import VirtualClock
+from tests.runtime.world import World, settled
+
+
+def call(name: str, **fields: Any) -> dict[str, Any]:
+    resource = f"arn:aws:lambda:local:000000000000:function:{name}"
+    return {"Type": "Task", "Resource": resource, **fields}
+
+
+ONE = {"StartAt": "A", "States": {"A": call("echo", End=True)}}
+THREE = {
+    "StartAt": "A",
+    "States": {
+        "A": call("echo", Next="B"),
+        "B": call("echo", Next="C"),
+        "C": call("echo", End=True),
+    },
+}
+SLEEP = {
+    "StartAt": "Sleep",
+    "States": {
+        "Sleep": {"Type": "Wait", "Seconds": 3600, "Next": "A"},
+        "A": call("echo", End=True),
+    },
+}
+
+
+async def echo(event: Json, context: object) -> Json:
+    return event
+
+
+@pytest.fixture(params=["memory", "sqlite"])
+async def log(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[EventLog]:
+    if request.param == "memory":
+        yield MemoryEventLog()
+    else:
+        async with SqliteEventLog.open(tmp_path / "log.db") as sqlite:
+            yield sqlite
+
+
+@pytest.fixture
+def clock() -> VirtualClock:
+    return VirtualClock()
+
+
+async def test_an_execution_runs_to_its_end_and_is_proven(
+    log: EventLog, clock: VirtualClock
+) -> None:
+    async with World(log, clock, {"echo": echo}, {"three": THREE}) as world:
+        row = await world.start("three", data={"x": 1})
+        ended = await world.engine.ended(row.id)
+        events = await world.events(row.id)
+        assert ended.status == "SUCCEEDED"
+        assert [event.id for event in events] == list(range(1, 18))
+        assert events[-1].payload("output").value == {"x": 1}
+        assert await world.proven(row) == 4
+        stored = await log.execution(row.arn)
+        assert stored is not None
+        assert (stored.status, stored.steps, stored.stop_ms) == ("SUCCEEDED", 4, clock.now_ms())
+        assert world.engine.in_memory == 0
+
+
+async def test_two_thousand_executions_at_once_all_end_once(
+    log: EventLog, clock: VirtualClock
+) -> None:
+    calls: list[Json] = []
+
+    async def count(event: Json, context: object) -> Json:
+        calls.append(event)
+        return event
+
+    async with World(log, clock, {"echo": count}, {"three": THREE}) as world:
+        rows = await asyncio.gather(
+            *(world.start("three", f"run-{number}", number) for number in range(2_000))
+        )
+        ended = await asyncio.gather(*(world.engine.ended(row.id) for row in rows))
+        assert {row.status for row in ended} == {"SUCCEEDED"}
+        assert len(calls) == 6_000
+        assert world.engine.in_memory == 0
+
+
+async def test_a_name_that_is_taken_starts_nothing(log: EventLog, clock: VirtualClock) -> None:
+    async with World(log, clock, {"echo": echo}, {"one": ONE}) as world:
+        first = await world.start("one")
+        with pytest.raises(ExecutionAlreadyExists):
+            await world.start("one")
+        await world.engine.ended(first.id)
+        assert len(await log.executions()) == 1
+
+
+async def test_a_sleeper_leaves_memory_and_wakes_when_its_time_comes(
+    log: EventLog, clock: VirtualClock
+) -> None:
+    async with World(log, clock, {"echo": echo}, {"sleep": SLEEP}) as world:
+        rows = [await world.start("sleep", f"run-{number}") for number in range(700)]
+        assert world.engine.in_memory == 0
+        assert await log.next_due_ms() == clock.now_ms() + 3_600_000
+        clock.advance(3_599_999)
+        await settled()
+        assert len(await log.due(clock.now_ms(), limit=10)) == 0
+        clock.advance(1)
+        ended = await asyncio.gather(*(world.engine.ended(row.id) for row in rows))
+        assert {row.status for row in ended} == {"SUCCEEDED"}
+        assert await log.next_due_ms() is None
+
+
+async def test_a_sleeper_survives_the_server_and_is_not_read_at_start(
+    log: EventLog, clock: VirtualClock
+) -> None:
+    async with World(log, clock, {"echo": echo}, {"sleep": SLEEP}) as world:
+        row = await world.start("sleep")
+    async with World(log, clock, {"echo": echo}, {}) as world:
+        assert world.recovered == 0
+        clock.advance(3_600_000)
+        assert (await world.engine.ended(row.id)).status == "SUCCEEDED"
+
+
+async def test_a_task_under_way_is_carried_out_again_after_a_crash(
+    log: EventLog, clock: VirtualClock
+) -> None:
+    keys = []
+
+    async def hang(event: Json, context: Any) -> Json:
+        keys.append(context.idempotency_key)
+        return await asyncio.Event().wait() and None
+
+    async def answer(event: Json, context: Any) -> Json:
+        keys.append(context.idempotency_key)
+        return "done"
+
+    async with World(log, clock, {"echo": hang}, {"one": ONE}) as world:
+        row = await world.start("one")
+        await settled()
+    async with World(log, clock, {"echo": answer}, {}) as world:
+        assert world.recovered == 1
+        assert (await world.engine.ended(row.id)).status == "SUCCEEDED"
+        assert len(keys) == 2
+        assert len(set(keys)) == 1
+        assert await world.proven(row) == 2
+
+
+async def test_a_timeout_is_kept_over_a_crash(log: EventLog, clock: VirtualClock) -> None:
+    async def hang(event: Json, context: Any) -> Json:
+        return await asyncio.Event().wait() and None
+
+    slow = {"StartAt": "A", "States": {"A": call("echo", TimeoutSeconds=10, End=True)}}
+    async with World(log, clock, {"echo": hang}, {"slow": slow}) as world:
+        row = await world.start("slow")
+    clock.advance(4_000)
+    async with World(log, clock, {"echo": hang}, {}) as world:
+        await settled()
+        clock.advance(6_000)
+        assert (await world.engine.ended(row.id)).status == "FAILED"
+        assert [event.type for event in await world.events(row.id)][-3:] == [
+            "LambdaFunctionStarted",
+            "LambdaFunctionTimedOut",
+            "ExecutionFailed",
+        ]
+
+
+async def test_an_execution_keeps_the_definition_it_was_started_with(
+    log: EventLog, clock: VirtualClock
+) -> None:
+    other = {"StartAt": "Z", "States": {"Z": {"Type": "Pass", "Result": "new", "End": True}}}
+    async with World(log, clock, {"echo": echo}, {"sleep": SLEEP}) as world:
+        row = await world.start("sleep", data="old")
+    async with World(log, clock, {"echo": echo}, {"sleep": other}) as world:
+        clock.advance(3_600_000)
+        await world.engine.ended(row.id)
+        assert (await world.events(row.id))[-1].payload("output").value == "old"
+
+
+async def test_stopping_ends_a_sleeper_and_cancels_a_handler(
+    log: EventLog, clock: VirtualClock
+) -> None:
+    cancelled = asyncio.Event()
+
+    async def hang(event: Json, context: Any) -> Json:
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            cancelled.set()
+            raise
+        return None
+
+    async with World(log, clock, {"echo": hang}, {"one": ONE, "sleep": SLEEP}) as world:
+        sleeper, busy = await world.start("sleep", "a"), await world.start("one", "b")
+        await settled()
+        for row in (sleeper, busy):
+            assert (await world.engine.stop(row.arn, "E", "C")).status == "ABORTED"
+        await cancelled.wait()
+        # Stopping again changes nothing.
+        assert (await world.engine.stop(busy.arn, None, None)).status == "ABORTED"
+        assert await log.next_due_ms() is None
+
+
+async def test_an_answer_nobody_waits_for_changes_nothing(
+    log: EventLog, clock: VirtualClock
+) -> None:
+    async with World(log, clock, {"echo": echo}, {"one": ONE}) as world:
+        row = await world.start("one")
+        await world.engine.ended(row.id)
+        before = await log.read(row.id)
+        world.engine.tell(row.id, TaskSucceeded(task=3, output=Payload.of("again")))
+        await settled()
+        assert await log.read(row.id) == before
+
+
+async def test_a_disk_that_refuses_loses_no_answer_and_runs_no_handler_twice(
+    clock: VirtualClock,
+) -> None:
+    calls: list[Json] = []
+    refusing = False
+
+    def refuse(transaction: Transaction) -> Exception | None:
+        return LogUnavailable("no space left on device") if refusing else None
+
+    async def count(event: Json, context: object) -> Json:
+        nonlocal refusing
+        calls.append(event)
+        refusing = len(calls) == 2
+        return event
+
+    log = MemoryEventLog(fail=refuse)
+    async with World(log, clock, {"echo": count}, {"three": THREE}) as world:
+        row = await world.start("three")
+        await settled()
+        assert len(calls) == 2
+        for _ in range(5):  # the disk stays full for a while
+            clock.advance(250)
+            await settled()
+        refusing = False
+        clock.advance(250)
+        await settled()
+        assert (await world.engine.ended(row.id)).status == "SUCCEEDED"
+        assert len(calls) == 3
+        assert await world.proven(row) == 4
+
+
+async def test_a_start_that_the_disk_refuses_leaves_no_trace(clock: VirtualClock) -> None:
+    log = MemoryEventLog(fail=lambda transaction: LogUnavailable("disk full"))
+    async with World(log, clock, {"echo": echo}, {"one": ONE}) as world:
+        with pytest.raises(LogUnavailable):
+            await world.start("one")
+        assert world.engine.in_memory == 0
+        assert await log.executions() == []
+
+
+async def test_commands_leave_only_after_their_step_is_durable(clock: VirtualClock) -> None:
+    seen: list[int] = []
+    log = MemoryEventLog()
+
+    async def look(event: Json, context: object) -> Json:
+        rows = await log.executions()
+        seen.append(rows[0].steps)
+        return None
+
+    async with World(log, clock, {"echo": look}, {"three": THREE}) as world:
+        row = await world.start("three")
+        await world.engine.ended(row.id)
+    assert seen == [1, 2, 3]

@@ -1,0 +1,75 @@
+"""An engine over any log, with scripted handlers and a clock that tests move."""
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+from eventmill.arn import Home
+from eventmill.executors.inline import InlineExecutor
+from eventmill.integrations.lambda_function import LambdaFunction
+from eventmill.machine.execution import Identity
+from eventmill.machine.history import HistoryEvent
+from eventmill.model import AWS_QUOTAS, Json, Payload, Quotas
+from eventmill.ports import EventLog, ExecutionRow
+from eventmill.runtime.catalog import Catalog
+from eventmill.runtime.engine import Engine, Start
+from eventmill.runtime.replay import history, verify
+from tests.runtime.virtual_clock import VirtualClock
+
+HandlerFunction = Callable[[Any, Any], Awaitable[Json]]
+
+
+class World:
+    """One server's life: `async with` starts it, and leaving it is a crash."""
+
+    def __init__(
+        self,
+        log: EventLog,
+        clock: VirtualClock,
+        handlers: Mapping[str, HandlerFunction],
+        machines: Mapping[str, Any],
+        quotas: Quotas = AWS_QUOTAS,
+    ) -> None:
+        self.log, self.clock, self.quotas = log, clock, quotas
+        self._handlers, self._machines = handlers, machines
+
+    async def __aenter__(self) -> "World":
+        self._executor = await InlineExecutor(dict(self._handlers)).__aenter__()
+        self.catalog = Catalog(self.log, Home(), self.quotas)
+        for name, definition in self._machines.items():
+            self.catalog.add(name, json.dumps(definition))
+        dispatch = LambdaFunction(self._executor)
+        self.engine = Engine(self.log, self.clock, self.catalog, dispatch, Home(), self.quotas)
+        self.recovered = await self.engine.recover()
+        self._time = asyncio.ensure_future(self.engine.keep_time())
+        return self
+
+    async def __aexit__(self, *error: object) -> None:
+        self._time.cancel()
+        self.engine.close()
+        await self._executor.__aexit__(None, None, None)
+
+    async def start(self, machine: str, name: str = "run", data: Json = None) -> ExecutionRow:
+        start = Start(
+            machine=self.catalog.machine(machine),
+            name=name,
+            input=Payload.of({} if data is None else data),
+        )
+        (row,) = await self.engine.start([start])
+        return row
+
+    async def events(self, execution: int) -> list[HistoryEvent]:
+        return history(await self.log.read(execution))
+
+    async def proven(self, row: ExecutionRow) -> int:
+        """Decide every stored step again; how many there are."""
+        definition = await self.catalog.definition(row.definition)
+        identity = Identity.of(row.arn, row.state_machine_arn)
+        return verify(identity, definition, self.quotas, await self.log.read(row.id))
+
+
+async def settled() -> None:
+    """Let everything happen that needs no time to pass."""
+    for _ in range(100):
+        await asyncio.sleep(0)
