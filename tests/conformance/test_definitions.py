@@ -47,6 +47,7 @@ DIFFERENT = {
     "statelint/task-with-resultselector.json": NOT_AN_ARN,
     "statelint/task-with-credentials.json": f"{NOT_AN_ARN}, and RoleArn in Credentials",
     "statelint/succeed-with-comment-in-catcher.json": "AWS wants Parameters for lambda:invoke",
+    "asl-validator/valid-parameters-issue104.json": "a function ARN without region and account",
     "asl-validator/valid-task-intrisic-function.json": "Resource is a CloudFormation function here",
     "asl-validator/valid-map-with-item-batcher-jsonata.json": (
         "a JSONPath state under a JSONata machine, which AWS was recorded to refuse"
