@@ -1,0 +1,263 @@
+"""An `EventLog` that lasts as long as the process: for tests, simulation and trying out."""
+
+import asyncio
+import heapq
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import replace
+from hashlib import sha256
+from itertools import chain, islice
+from typing import TypeVar
+
+from eventmill.errors import AppendConflict, DuplicateEvent, LogUnavailable
+from eventmill.log import records
+from eventmill.log.chain import GENESIS, Link, link
+from eventmill.ports import ExecutionRow, InboxEvent, StepRow, StoredStep, Transaction
+
+_K = TypeVar("_K")
+_V = TypeVar("_V")
+_Pending = tuple[Transaction, "asyncio.Future[None]"]
+
+
+def _never(_transaction: Transaction) -> None:
+    return None
+
+
+class MemoryEventLog:
+    """An `EventLog` in memory, with the promises and the chain of the durable ones.
+
+    A transaction is "durable" in the next turn of the event loop, together with all that were
+    handed over in the same turn. `fail` is asked before each; the exception it returns is what the
+    transaction fails with. With LogUnavailable everything handed over fails, as on a full disk.
+    """
+
+    def __init__(self, *, fail: Callable[[Transaction], Exception | None] = _never) -> None:
+        self._fail = fail
+        self._pending: list[_Pending] = []
+        self._links: list[Link] = []
+        self._steps: list[StoredStep] = []
+        self._histories: dict[int, list[StepRow]] = {}
+        self._executions: dict[int, ExecutionRow] = {}
+        self._ids: dict[str, int] = {}
+        self._inbox: dict[tuple[str, str], InboxEvent] = {}
+        self._started: dict[tuple[str, str], dict[str, str]] = {}
+        self._timers: dict[int, int] = {}
+        self._sensor_state: dict[tuple[str, str], bytes] = {}
+        self._definitions: dict[str, str] = {}
+
+    def commit(self, transaction: Transaction) -> "asyncio.Future[None]":
+        """See `EventLog.commit`."""
+        positive = all(row.id > 0 for row in transaction.created)
+        assert positive, "the chain links events of the inbox as execution 0"
+        loop = asyncio.get_running_loop()
+        durable: asyncio.Future[None] = loop.create_future()
+        if not self._pending:
+            loop.call_soon(self._flush)
+        self._pending.append((transaction, durable))
+        return durable
+
+    async def read(self, execution: int, *, after_step: int = 0) -> Sequence[StepRow]:
+        """See `EventLog.read`."""
+        return self._histories.get(execution, [])[after_step:]
+
+    async def execution(self, arn: str) -> ExecutionRow | None:
+        """See `EventLog.execution`."""
+        found = self._ids.get(arn)
+        return None if found is None else self._row(found)
+
+    async def execution_by_id(self, execution: int) -> ExecutionRow | None:
+        """See `EventLog.execution_by_id`."""
+        return self._row(execution) if execution in self._executions else None
+
+    async def executions(
+        self,
+        *,
+        state_machine_arn: str | None = None,
+        status: str | None = None,
+        before_id: int | None = None,
+        limit: int = 100,
+    ) -> Sequence[ExecutionRow]:
+        """See `EventLog.executions`."""
+        matching = (
+            row.id
+            for row in self._executions.values()
+            if (state_machine_arn is None or row.state_machine_arn == state_machine_arn)
+            and (status is None or row.status == status)
+            and (before_id is None or row.id < before_id)
+        )
+        return [self._row(each) for each in heapq.nlargest(limit, matching)]
+
+    async def unfinished(self, *, after_id: int, limit: int) -> Sequence[ExecutionRow]:
+        """See `EventLog.unfinished`."""
+        matching = (
+            row.id
+            for row in self._executions.values()
+            if row.status == "RUNNING" and row.id > after_id and row.id not in self._timers
+        )
+        return [self._row(each) for each in heapq.nsmallest(limit, matching)]
+
+    async def due(self, now_ms: int, *, limit: int) -> Sequence[tuple[int, int]]:
+        """See `EventLog.due`."""
+        matching = ((at, execution) for execution, at in self._timers.items() if at <= now_ms)
+        return heapq.nsmallest(limit, matching)
+
+    async def next_due_ms(self) -> int | None:
+        """See `EventLog.next_due_ms`."""
+        return min(self._timers.values(), default=None)
+
+    async def definition(self, digest: str) -> str | None:
+        """See `EventLog.definition`."""
+        return self._definitions.get(digest)
+
+    async def sensor_state(self, sensor: str) -> Mapping[str, bytes]:
+        """See `EventLog.sensor_state`."""
+        return {key: value for (owner, key), value in self._sensor_state.items() if owner == sensor}
+
+    async def event(self, source: str, event_id: str) -> InboxEvent | None:
+        """See `EventLog.event`."""
+        found = self._inbox.get((source, event_id))
+        return None if found is None else self._with_executions(found)
+
+    async def inbox(
+        self, *, before_position: int | None = None, limit: int = 100
+    ) -> Sequence[InboxEvent]:
+        """See `EventLog.inbox`."""
+        newest_first = (
+            self._with_executions(each)
+            for each in reversed(self._inbox.values())
+            if before_position is None or each.position < before_position
+        )
+        return list(islice(newest_first, limit))
+
+    async def stored_steps(self, *, after_position: int = 0) -> AsyncIterator[StoredStep]:
+        """See `EventLog.stored_steps`."""
+        for stored in tuple(self._steps):
+            if stored.position > after_position:
+                yield stored
+
+    def links(self) -> Sequence[Link]:
+        """The chain as it stands, for `chain.verify`."""
+        return tuple(self._links)
+
+    def _row(self, execution: int) -> ExecutionRow:
+        return replace(self._executions[execution], steps=len(self._histories[execution]))
+
+    def _with_executions(self, received: InboxEvent) -> InboxEvent:
+        started = self._started.get((received.event.source, received.event.id), {})
+        return replace(received, executions=dict(started))
+
+    def _flush(self) -> None:
+        pending, self._pending = self._pending, []
+        lost: Exception | None = None
+        for transaction, durable in pending:
+            error = lost or self._fail(transaction) or self._refusal(transaction)
+            if isinstance(error, LogUnavailable):
+                lost = error
+            if error is None:
+                self._apply(transaction)
+            if durable.done():
+                continue
+            if error is None:
+                durable.set_result(None)
+            else:
+                durable.set_exception(error)
+
+    def _refusal(self, transaction: Transaction) -> Exception | None:
+        try:
+            _encode(transaction)
+        except ValueError as error:
+            return error
+        event = transaction.event
+        if event is not None and (event.source, event.id) in self._inbox:
+            return DuplicateEvent(event.source, event.id)
+        arns: set[str] = set()
+        ends: dict[int, int] = {}
+        for row in transaction.created:
+            if row.arn in self._ids or row.arn in arns:
+                return records.arn_taken(row.arn)
+            if row.id in self._executions or row.id in ends:
+                return records.id_taken(row)
+            arns.add(row.arn)
+            ends[row.id] = 0
+        for step in transaction.steps:
+            if step.execution not in ends:
+                if step.execution not in self._executions:
+                    return records.unknown_execution(step.execution)
+                ends[step.execution] = len(self._histories[step.execution])
+            end = ends[step.execution]
+            if step.step != end + 1:
+                return AppendConflict(step.execution, expected=step.step - 1, actual=end)
+            ends[step.execution] = step.step
+        for execution in (*(transaction.finished or ()), *(transaction.timers or ())):
+            if execution not in self._executions and execution not in ends:
+                return records.unknown_execution(execution)
+        return None
+
+    def _apply(self, transaction: Transaction) -> None:
+        if transaction.event is not None:
+            self._receive(transaction)
+        for row in transaction.created:
+            self._create(row)
+        for step in transaction.steps:
+            self._append(step)
+        for execution, (status, stop_ms) in (transaction.finished or {}).items():
+            row = self._executions[execution]
+            self._executions[execution] = replace(row, status=status, stop_ms=stop_ms)
+        _store(self._timers, transaction.timers)
+        _store(self._sensor_state, transaction.sensor_state)
+        for digest, text in (transaction.definitions or {}).items():
+            self._definitions.setdefault(digest, text)
+
+    def _receive(self, transaction: Transaction) -> None:
+        event, received_ms = transaction.event, transaction.received_ms
+        assert event is not None
+        stored = self._chain(0, 0, records.encode_event(event, received_ms))
+        self._inbox[event.source, event.id] = InboxEvent(
+            position=stored.position, event=event, received_ms=received_ms, executions={}
+        )
+
+    def _create(self, row: ExecutionRow) -> None:
+        self._chain(row.id, 0, records.encode_execution(row))
+        self._executions[row.id] = row
+        self._ids[row.arn] = row.id
+        self._histories[row.id] = []
+        if row.event is not None and row.trigger is not None:
+            self._started.setdefault(row.event, {}).setdefault(row.trigger, row.arn)
+
+    def _append(self, row: StepRow) -> None:
+        made = self._chain(row.execution, row.step, row.body)
+        self._steps.append(StoredStep(position=made.position, row=row, hash=made.hash))
+        self._histories[row.execution].append(row)
+
+    def _chain(self, execution: int, step: int, body: bytes) -> Link:
+        previous = self._links[-1].hash if self._links else GENESIS
+        digest = sha256(body).digest()
+        made = Link(
+            position=len(self._links) + 1,
+            execution=execution,
+            step=step,
+            digest=digest,
+            hash=link(previous, execution, step, digest),
+        )
+        self._links.append(made)
+        return made
+
+
+def _encode(transaction: Transaction) -> None:
+    """Raise ValueError for text that no durable log could hold."""
+    if transaction.event is not None:
+        records.encode_event(transaction.event, transaction.received_ms)
+    for row in transaction.created:
+        records.encode_execution(row)
+    for text in (
+        *chain(*(transaction.sensor_state or ())),
+        *(transaction.definitions or {}).values(),
+    ):
+        text.encode()
+
+
+def _store(kept: dict[_K, _V], changes: Mapping[_K, _V | None] | None) -> None:
+    for key, value in (changes or {}).items():
+        if value is None:
+            kept.pop(key, None)
+        else:
+            kept[key] = value

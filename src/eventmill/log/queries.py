@@ -1,0 +1,188 @@
+"""What can be asked of the log: a function for each question, on an open connection."""
+
+import sqlite3
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from eventmill.errors import LogDamaged
+from eventmill.log import records
+from eventmill.log.chain import GENESIS
+from eventmill.ports import ExecutionRow, InboxEvent, StepRow, StoredStep
+
+_EXECUTION: Final = """
+SELECT id, arn, state_machine_arn, name, definition, status, start_ms, stop_ms,
+    (SELECT coalesce(max(step), 0) FROM steps WHERE execution = executions.id),
+    event_source, event_id, trigger
+FROM executions
+"""
+_TAIL: Final = """
+SELECT position, hash FROM (SELECT position, hash FROM inbox ORDER BY position DESC LIMIT 1)
+UNION ALL
+SELECT position, hash FROM (SELECT position, hash FROM executions ORDER BY position DESC LIMIT 1)
+UNION ALL
+SELECT position, hash FROM (SELECT position, hash FROM steps ORDER BY position DESC LIMIT 1)
+ORDER BY position DESC LIMIT 1
+"""
+_EVENT: Final = "SELECT position, source, event_id, body FROM inbox"
+
+
+def read(connection: sqlite3.Connection, execution: int, after_step: int) -> Sequence[StepRow]:
+    """See `EventLog.read`."""
+    rows = connection.execute(
+        "SELECT step, body FROM steps WHERE execution = ? AND step > ? ORDER BY step",
+        (execution, after_step),
+    )
+    return [StepRow(execution=execution, step=step, body=body) for step, body in rows]
+
+
+def execution(connection: sqlite3.Connection, arn: str) -> ExecutionRow | None:
+    """See `EventLog.execution`."""
+    found = connection.execute(f"{_EXECUTION} WHERE arn = ?", (arn,)).fetchone()
+    return found and _execution(found)
+
+
+def execution_by_id(connection: sqlite3.Connection, id_: int) -> ExecutionRow | None:
+    """See `EventLog.execution_by_id`."""
+    found = connection.execute(f"{_EXECUTION} WHERE id = ?", (id_,)).fetchone()
+    return found and _execution(found)
+
+
+def executions(
+    connection: sqlite3.Connection,
+    state_machine_arn: str | None,
+    status: str | None,
+    before_id: int | None,
+    limit: int,
+) -> Sequence[ExecutionRow]:
+    """See `EventLog.executions`."""
+    asked = {
+        "state_machine_arn = ?": state_machine_arn,
+        "status = ?": status,
+        "id < ?": before_id,
+    }
+    narrowed = {term: value for term, value in asked.items() if value is not None}
+    where = f"WHERE {' AND '.join(narrowed)}" if narrowed else ""
+    found = connection.execute(
+        f"{_EXECUTION} {where} ORDER BY id DESC LIMIT ?", (*narrowed.values(), limit)
+    )
+    return [_execution(each) for each in found]
+
+
+def unfinished(connection: sqlite3.Connection, after_id: int, limit: int) -> Sequence[ExecutionRow]:
+    """See `EventLog.unfinished`."""
+    found = connection.execute(
+        f"{_EXECUTION} WHERE status = 'RUNNING' AND id > ? "
+        "AND NOT EXISTS (SELECT 1 FROM timers WHERE execution = executions.id) "
+        "ORDER BY id LIMIT ?",
+        (after_id, limit),
+    )
+    return [_execution(each) for each in found]
+
+
+def due(connection: sqlite3.Connection, now_ms: int, limit: int) -> Sequence[tuple[int, int]]:
+    """See `EventLog.due`."""
+    return connection.execute(
+        "SELECT due_ms, execution FROM timers WHERE due_ms <= ? ORDER BY due_ms, execution LIMIT ?",
+        (now_ms, limit),
+    ).fetchall()
+
+
+def next_due_ms(connection: sqlite3.Connection) -> int | None:
+    """See `EventLog.next_due_ms`."""
+    soonest: int | None = connection.execute("SELECT min(due_ms) FROM timers").fetchone()[0]
+    return soonest
+
+
+def definition(connection: sqlite3.Connection, digest: str) -> str | None:
+    """See `EventLog.definition`."""
+    found = connection.execute("SELECT text FROM definitions WHERE digest = ?", (digest,))
+    for (text,) in found:
+        return str(text)
+    return None
+
+
+def sensor_state(connection: sqlite3.Connection, sensor: str) -> Mapping[str, bytes]:
+    """See `EventLog.sensor_state`."""
+    found = connection.execute("SELECT key, value FROM sensor_state WHERE sensor = ?", (sensor,))
+    return dict(found.fetchall())
+
+
+def event(connection: sqlite3.Connection, source: str, event_id: str) -> InboxEvent | None:
+    """See `EventLog.event`."""
+    found = connection.execute(
+        f"{_EVENT} WHERE source = ? AND event_id = ?", (source, event_id)
+    ).fetchone()
+    return found and _received(connection, found)
+
+
+def inbox(
+    connection: sqlite3.Connection, before_position: int | None, limit: int
+) -> Sequence[InboxEvent]:
+    """See `EventLog.inbox`."""
+    where, narrowed = (
+        ("", ()) if before_position is None else ("WHERE position < ?", (before_position,))
+    )
+    found = connection.execute(
+        f"{_EVENT} {where} ORDER BY position DESC LIMIT ?", (*narrowed, limit)
+    ).fetchall()
+    return [_received(connection, each) for each in found]
+
+
+def stored_steps(
+    connection: sqlite3.Connection, after_position: int, limit: int
+) -> Sequence[StoredStep]:
+    """The first `limit` step rows after a position."""
+    found = connection.execute(
+        "SELECT position, execution, step, body, hash FROM steps "
+        "WHERE position > ? ORDER BY position LIMIT ?",
+        (after_position, limit),
+    )
+    return [
+        StoredStep(
+            position=position, row=StepRow(execution=execution, step=step, body=body), hash=hash_
+        )
+        for position, execution, step, body, hash_ in found
+    ]
+
+
+def tail(connection: sqlite3.Connection) -> tuple[int, bytes]:
+    """The position and the hash of the last row of the chain."""
+    last: tuple[int, bytes] | None = connection.execute(_TAIL).fetchone()
+    return last or (0, GENESIS)
+
+
+def _execution(found: tuple[Any, ...]) -> ExecutionRow:
+    return ExecutionRow(
+        id=found[0],
+        arn=found[1],
+        state_machine_arn=found[2],
+        name=found[3],
+        definition=found[4],
+        status=found[5],
+        start_ms=found[6],
+        stop_ms=found[7],
+        steps=found[8],
+        event=None if found[10] is None else (found[9], found[10]),
+        trigger=found[11],
+    )
+
+
+def _received(connection: sqlite3.Connection, found: tuple[int, str, str, bytes]) -> InboxEvent:
+    position, source, event_id, body = found
+    try:
+        trigger_event, received_ms = records.decode_event(body)
+    except ValueError as error:
+        what = f"position {position} of the inbox holds no event: {error}"
+        raise LogDamaged(what) from error
+    # Of several executions of one trigger, the first.
+    started = connection.execute(
+        "SELECT trigger, arn FROM executions "
+        "WHERE event_source = ? AND event_id = ? AND trigger IS NOT NULL ORDER BY id DESC",
+        (source, event_id),
+    )
+    return InboxEvent(
+        position=position,
+        event=trigger_event,
+        received_ms=received_ms,
+        executions=dict(started.fetchall()),
+    )

@@ -1,0 +1,109 @@
+"""The stored form of inbox events and of the records of executions, and what is refused.
+
+The chain hashes these forms. Both are JSON arrays, compact and in UTF-8. Later versions may add
+elements to an event's, at the end; an execution's is made anew from its columns in every audit,
+so it stays as it is.
+"""
+
+from typing import Any, Final
+
+import msgspec
+
+from eventmill.errors import ExecutionAlreadyExists, ExecutionDoesNotExist
+from eventmill.events import TriggerEvent
+from eventmill.model import Json
+from eventmill.ports import ExecutionRow
+
+
+class _StoredEvent(msgspec.Struct, array_like=True):
+    id: str
+    source: str
+    detail_type: str
+    at_ms: int
+    account: str
+    region: str
+    detail: dict[str, Any]
+    resources: tuple[str, ...]
+    received_ms: int
+
+
+_encode: Final = msgspec.json.Encoder().encode
+_decode_event: Final = msgspec.json.Decoder(_StoredEvent).decode
+
+
+def encode_event(event: TriggerEvent, received_ms: int) -> bytes:
+    """The body of an event in the inbox, with when it was received.
+
+    Raises:
+        ValueError: It has text that UTF-8 cannot hold, or is nested too deeply.
+    """
+    stored = _StoredEvent(
+        id=event.id,
+        source=event.source,
+        detail_type=event.detail_type,
+        at_ms=event.at_ms,
+        account=event.account,
+        region=event.region,
+        detail=event.detail,
+        resources=event.resources,
+        received_ms=received_ms,
+    )
+    try:
+        return _encode(stored)
+    except RecursionError as error:
+        raise ValueError(str(error)) from error
+
+
+def decode_event(body: bytes) -> tuple[TriggerEvent, int]:
+    """The event and when it was received, from what `encode_event` wrote.
+
+    Raises:
+        ValueError: `body` is something else.
+    """
+    try:
+        stored = _decode_event(body)
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise ValueError(str(error)) from error
+    event = TriggerEvent(
+        id=stored.id,
+        source=stored.source,
+        detail_type=stored.detail_type,
+        at_ms=stored.at_ms,
+        account=stored.account,
+        region=stored.region,
+        detail=stored.detail,
+        resources=stored.resources,
+    )
+    return event, stored.received_ms
+
+
+def encode_execution(row: ExecutionRow) -> bytes:
+    """What is settled about an execution when it is created; its status is not part of it."""
+    source, event_id = row.event or (None, None)
+    settled: list[Json] = [
+        row.id,
+        row.arn,
+        row.state_machine_arn,
+        row.name,
+        row.definition,
+        row.start_ms,
+        source,
+        event_id,
+        row.trigger,
+    ]
+    return _encode(settled)
+
+
+def arn_taken(arn: str) -> ExecutionAlreadyExists:
+    """The refusal of a new execution whose ARN another one has, in AWS's words."""
+    return ExecutionAlreadyExists(f"Execution Already Exists: '{arn}'")
+
+
+def id_taken(row: ExecutionRow) -> ExecutionAlreadyExists:
+    """The refusal of a new execution whose id another one has."""
+    return ExecutionAlreadyExists(f"the id {row.id} of {row.arn} belongs to another execution")
+
+
+def unknown_execution(execution: int) -> ExecutionDoesNotExist:
+    """The refusal of a step, an end or a timer of an execution that was never created."""
+    return ExecutionDoesNotExist(f"the log has no execution with the id {execution}")

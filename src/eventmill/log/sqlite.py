@@ -1,0 +1,138 @@
+"""An `EventLog` in one SQLite file, for one machine."""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
+from os import PathLike
+from pathlib import Path
+from typing import Final, Self
+
+from eventmill.errors import LogUnavailable
+from eventmill.log import lock, queries
+from eventmill.log.connection import Connection, connected
+from eventmill.log.database import open_for_reading, open_for_writing
+from eventmill.log.group_commit import GroupCommit
+from eventmill.ports import ExecutionRow, InboxEvent, StepRow, StoredStep, Transaction
+
+_STEPS_PER_READ: Final = 500
+
+
+class SqliteEventLog:
+    """An `EventLog` in an SQLite file: one connection writes, another one reads beside it.
+
+    Reads see all that is durable, raise LogUnavailable or LogDamaged, and never hold up a commit.
+    """
+
+    def __init__(self, path: Path, reader: Connection, writing: GroupCommit | None) -> None:
+        """Use `SqliteEventLog.open`."""
+        self._path = path
+        self._reader = reader
+        self._writing = writing
+
+    @classmethod
+    @asynccontextmanager
+    async def open(
+        cls,
+        path: str | PathLike[str],
+        *,
+        read_only: bool = False,
+        busy_timeout_ms: int = 5_000,
+    ) -> AsyncIterator[Self]:
+        """The log in the file `path`, which is created in its folder when it is missing.
+
+        It belongs to this process until the end of the block, which waits for the outcome of all
+        that was handed over. With `read_only` it is opened beside a server or without one, needs a
+        file that exists, and `commit` raises. A database that another process has locked is
+        waited for, `busy_timeout_ms` long.
+
+        Raises:
+            LogInUse: Another process holds the log.
+            LogUnavailable: The file cannot be opened.
+            LogDamaged: The file is no event log.
+            LogFromTheFuture: A newer version of Eventmill wrote it.
+        """
+        path = Path(path)
+        async with AsyncExitStack() as stack:
+            writing = None
+            if not read_only:
+                stack.enter_context(lock.held(path))
+                opened = connected(path, partial(open_for_writing, path, busy_timeout_ms))
+                writer = await stack.enter_async_context(opened)
+                writing = await stack.enter_async_context(GroupCommit.running(writer))
+            opened = connected(path, partial(open_for_reading, path, busy_timeout_ms))
+            reader = await stack.enter_async_context(opened)
+            yield cls(path, reader, writing)
+
+    def commit(self, transaction: Transaction) -> "asyncio.Future[None]":
+        """See `EventLog.commit`.
+
+        Raises:
+            LogUnavailable: The log was opened with `read_only`.
+        """
+        if self._writing is None:
+            raise LogUnavailable(f"the log {self._path} is open for reading only")
+        return self._writing.submit(transaction)
+
+    async def read(self, execution: int, *, after_step: int = 0) -> Sequence[StepRow]:
+        """See `EventLog.read`."""
+        return await self._reader.run(queries.read, execution, after_step)
+
+    async def execution(self, arn: str) -> ExecutionRow | None:
+        """See `EventLog.execution`."""
+        return await self._reader.run(queries.execution, arn)
+
+    async def execution_by_id(self, execution: int) -> ExecutionRow | None:
+        """See `EventLog.execution_by_id`."""
+        return await self._reader.run(queries.execution_by_id, execution)
+
+    async def executions(
+        self,
+        *,
+        state_machine_arn: str | None = None,
+        status: str | None = None,
+        before_id: int | None = None,
+        limit: int = 100,
+    ) -> Sequence[ExecutionRow]:
+        """See `EventLog.executions`."""
+        return await self._reader.run(
+            queries.executions, state_machine_arn, status, before_id, limit
+        )
+
+    async def unfinished(self, *, after_id: int, limit: int) -> Sequence[ExecutionRow]:
+        """See `EventLog.unfinished`."""
+        return await self._reader.run(queries.unfinished, after_id, limit)
+
+    async def due(self, now_ms: int, *, limit: int) -> Sequence[tuple[int, int]]:
+        """See `EventLog.due`."""
+        return await self._reader.run(queries.due, now_ms, limit)
+
+    async def next_due_ms(self) -> int | None:
+        """See `EventLog.next_due_ms`."""
+        return await self._reader.run(queries.next_due_ms)
+
+    async def definition(self, digest: str) -> str | None:
+        """See `EventLog.definition`."""
+        return await self._reader.run(queries.definition, digest)
+
+    async def sensor_state(self, sensor: str) -> Mapping[str, bytes]:
+        """See `EventLog.sensor_state`."""
+        return await self._reader.run(queries.sensor_state, sensor)
+
+    async def event(self, source: str, event_id: str) -> InboxEvent | None:
+        """See `EventLog.event`."""
+        return await self._reader.run(queries.event, source, event_id)
+
+    async def inbox(
+        self, *, before_position: int | None = None, limit: int = 100
+    ) -> Sequence[InboxEvent]:
+        """See `EventLog.inbox`."""
+        return await self._reader.run(queries.inbox, before_position, limit)
+
+    async def stored_steps(self, *, after_position: int = 0) -> AsyncIterator[StoredStep]:
+        """See `EventLog.stored_steps`."""
+        # Each page is a read of its own: a long one would keep the write-ahead log from shrinking.
+        while page := await self._reader.run(queries.stored_steps, after_position, _STEPS_PER_READ):
+            for stored in page:
+                yield stored
+            after_position = page[-1].position

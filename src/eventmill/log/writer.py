@@ -1,0 +1,208 @@
+"""Writes batches of transactions, each batch in one commit of SQLite. Knows nothing of asyncio."""
+
+import sqlite3
+from collections import OrderedDict
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from hashlib import sha256
+from itertools import chain
+from pathlib import Path
+from typing import Final
+
+from eventmill.errors import AppendConflict, DuplicateEvent, EventmillError
+from eventmill.faults import point
+from eventmill.log import queries, records
+from eventmill.log.chain import GENESIS, link
+from eventmill.log.connection import Error, IntegrityError, refusal
+from eventmill.log.statements import Rows
+from eventmill.ports import Transaction
+
+_ENDS_MAX: Final = 65_536
+
+# What can be wrong with one transaction; anything else concerns the disk, or is our mistake.
+# ValueError is text that UTF-8 cannot hold, OverflowError an integer of more than 64 bits.
+_REFUSED: Final = (EventmillError, IntegrityError, ValueError, OverflowError)
+
+_END: Final = """
+SELECT coalesce((SELECT max(step) FROM steps WHERE execution = id), 0)
+FROM executions WHERE id = ?
+"""
+
+
+class Writer:
+    """The one writer of a log. It remembers where the chain and the histories end.
+
+    What it remembers holds as long as nobody else commits; SQLite tells when somebody did, and
+    then it looks again. So a second writer costs speed, never correctness.
+    """
+
+    def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
+        self._connection = connection
+        self._path = path
+        self._version_seen: int | None = None
+        self._position = 0
+        self._hash = GENESIS
+        self._ends: OrderedDict[int, int] = OrderedDict()
+
+    def commit(self, batch: Sequence[Transaction]) -> Sequence[Exception | None]:
+        """Make the transactions of a batch durable together, in order.
+
+        Returns for each None, or why it alone was refused.
+
+        Raises:
+            LogUnavailable: The disk refuses; none of them is durable, nor will be.
+            LogDamaged: The file is damaged; likewise.
+        """
+        point("before-commit")
+        try:
+            self._begin()
+            try:
+                self._write(batch)
+                refusals: Sequence[Exception | None] = [None] * len(batch)
+            except _REFUSED:
+                self._connection.execute("ROLLBACK")
+                self._begin()
+                refusals = [self._write_alone(each) for each in batch]
+            self._end()
+        except BaseException as error:
+            self._abandon()
+            if isinstance(error, Error):
+                raise refusal(self._path, "write", error) from error
+            raise
+        return refusals
+
+    def _begin(self) -> None:
+        self._connection.execute("BEGIN IMMEDIATE")
+        (version,) = self._connection.execute("PRAGMA data_version").fetchone()
+        if version != self._version_seen:
+            self._version_seen = version
+            self._ends.clear()
+            self._position, self._hash = queries.tail(self._connection)
+
+    def _end(self) -> None:
+        try:
+            point("inside-commit")
+            self._connection.execute("COMMIT")
+            point("after-commit")
+        except Error:
+            self._abandon()
+            # A commit that failed while it was flushed may lie complete in the write-ahead log,
+            # and come back to life after a crash. The next commit overwrites it: make one now.
+            with suppress(Error):
+                (layout,) = self._connection.execute("PRAGMA user_version").fetchone()
+                self._connection.execute(f"PRAGMA user_version = {layout}")
+            raise
+        while len(self._ends) > _ENDS_MAX:
+            self._ends.popitem(last=False)
+
+    def _abandon(self) -> None:
+        self._version_seen = None
+        if self._connection.in_transaction:
+            # After some errors SQLite has rolled back by itself.
+            with suppress(Error):
+                self._connection.execute("ROLLBACK")
+
+    def _write_alone(self, transaction: Transaction) -> Exception | None:
+        self._connection.execute("SAVEPOINT alone")
+        try:
+            self._write((transaction,))
+            refused = None
+        except _REFUSED as error:
+            self._connection.execute("ROLLBACK TO alone")
+            refused = self._reason(transaction, error)
+        self._connection.execute("RELEASE alone")
+        return refused
+
+    def _write(self, transactions: Sequence[Transaction]) -> None:
+        """Write the transactions, or raise and remember nothing of them."""
+        tail = self._position, self._hash
+        try:
+            rows = Rows()
+            for transaction in transactions:
+                self._add(transaction, rows)
+            rows.store(self._connection)
+        except BaseException:
+            self._position, self._hash = tail
+            for execution in chain.from_iterable(map(_executions, transactions)):
+                self._ends.pop(execution, None)
+            raise
+
+    def _add(self, transaction: Transaction, rows: Rows) -> None:
+        if transaction.event is not None:
+            self._add_event(transaction, rows)
+        for row in transaction.created:
+            assert row.id > 0, "the chain links events of the inbox as execution 0"
+            self._link(row.id, 0, records.encode_execution(row))
+            rows.add_execution(row, self._position, self._hash)
+            self._ends[row.id] = 0
+        for step in transaction.steps:
+            end = self._end_of(step.execution)
+            if step.step != end + 1:
+                raise AppendConflict(step.execution, expected=step.step - 1, actual=end)
+            self._ends[step.execution] = step.step
+            self._link(step.execution, step.step, step.body)
+            rows.steps += (self._position, step.execution, step.step, step.body, self._hash)
+        if transaction.finished:
+            self._require(transaction.finished)
+            rows.finished.update(transaction.finished)
+        if transaction.timers:
+            self._require(transaction.timers)
+            rows.timers.update(transaction.timers)
+        if transaction.sensor_state:
+            rows.sensor_state.update(transaction.sensor_state)
+        if transaction.definitions:
+            for digest, text in transaction.definitions.items():
+                rows.definitions.setdefault(digest, text)
+
+    def _add_event(self, transaction: Transaction, rows: Rows) -> None:
+        event, received_ms = transaction.event, transaction.received_ms
+        assert event is not None
+        body = records.encode_event(event, received_ms)
+        self._link(0, 0, body)
+        rows.events += (self._position, event.source, event.id, received_ms, body, self._hash)
+
+    def _link(self, execution: int, step: int, body: bytes) -> None:
+        self._position += 1
+        self._hash = link(self._hash, execution, step, sha256(body).digest())
+
+    def _end_of(self, execution: int) -> int:
+        end = self._ends.get(execution)
+        if end is None:
+            found = self._connection.execute(_END, (execution,)).fetchone()
+            if found is None:
+                raise records.unknown_execution(execution)
+            end = self._ends[execution] = found[0]
+        return end
+
+    def _require(self, executions: Iterable[int]) -> None:
+        for execution in executions:
+            self._end_of(execution)
+
+    def _reason(self, transaction: Transaction, error: Exception) -> Exception:
+        """What to tell about a transaction refused with `error`, whose traces are gone."""
+        if isinstance(error, (ValueError, OverflowError)):
+            return error
+        event = transaction.event
+        if event is not None and self._exists(
+            "inbox WHERE source = ? AND event_id = ?", event.source, event.id
+        ):
+            return DuplicateEvent(event.source, event.id)
+        arns: set[str] = set()
+        ids: set[int] = set()
+        for row in transaction.created:
+            if row.arn in arns or self._exists("executions WHERE arn = ?", row.arn):
+                return records.arn_taken(row.arn)
+            if row.id in ids or self._exists("executions WHERE id = ?", row.id):
+                return records.id_taken(row)
+            arns.add(row.arn)
+            ids.add(row.id)
+        return error
+
+    def _exists(self, where: str, *key: str | int) -> bool:
+        found = self._connection.execute(f"SELECT 1 FROM {where}", key).fetchone()
+        return found is not None
+
+
+def _executions(transaction: Transaction) -> Iterable[int]:
+    yield from (row.id for row in transaction.created)
+    yield from (step.execution for step in transaction.steps)
