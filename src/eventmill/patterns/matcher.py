@@ -1,0 +1,126 @@
+"""Matching one event against a compiled event pattern.
+
+An event is seen as EventBridge sees it: as a flat list of fields, each a dotted name and one
+value. Elements of arrays are values of the array's own name. Two fields that come from objects in
+the same array belong together only when they come from the same element ("array consistency").
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TypeAlias
+
+from eventmill.model import Json, record
+
+ValueTest: TypeAlias = Callable[[Json], bool]
+
+# Which element of which array a field lies in: array number -> index, one entry for each level.
+_Place: TypeAlias = Mapping[int, int]
+_Fields: TypeAlias = dict[str, list[tuple[Json, _Place]]]
+
+_NOWHERE: _Place = {}
+
+
+@record
+class FieldTest:
+    """What a pattern asks of one field: a value that passes `accepts`, or no value at all."""
+
+    name: str
+    accepts: ValueTest
+    may_be_absent: bool
+
+
+Alternative: TypeAlias = Sequence[FieldTest]
+"""Tests that must all hold, ordered by name; a pattern with `$or` has several of these."""
+
+
+class Matcher:
+    """A compiled event pattern."""
+
+    __slots__ = ("_alternatives", "_parents")
+
+    def __init__(self, alternatives: Sequence[Alternative]) -> None:
+        self._alternatives = alternatives
+        names = {test.name for tests in alternatives for test in tests}
+        # Only these parts of an event are looked at: each name asked for, and all that leads to it.
+        self._parents = {name[:end] for name in names for end in (*_dots(name), len(name))}
+
+    def matches(self, envelope: dict[str, Json]) -> bool:
+        """Whether the pattern holds for this event, in its EventBridge form."""
+        fields, has_places = self._fields(envelope)
+        if has_places:
+            return any(_hold_together(tests, fields) for tests in self._alternatives)
+        return any(_hold(tests, fields) for tests in self._alternatives)
+
+    def _fields(self, envelope: dict[str, Json]) -> tuple[_Fields, bool]:
+        """The fields that the pattern names, and whether any lies in an array of objects."""
+        fields: _Fields = {}
+        arrays = 0
+        has_places = False
+        waiting: list[tuple[str, Json, _Place]] = [("", envelope, _NOWHERE)]
+        while waiting:
+            name, value, place = waiting.pop()
+            if isinstance(value, dict):
+                for key, child in value.items():
+                    child_name = f"{name}.{key}" if name else key
+                    if child_name in self._parents:
+                        waiting.append((child_name, child, place))
+            elif isinstance(value, list):
+                arrays += 1
+                for index, element in enumerate(value):
+                    if isinstance(element, dict | list):
+                        waiting.append((name, element, {**place, arrays: index}))
+                    else:
+                        waiting.append((name, element, place))
+            else:
+                fields.setdefault(name, []).append((value, place))
+                has_places = has_places or bool(place)
+        return fields, has_places
+
+
+def _dots(name: str) -> list[int]:
+    return [index for index, character in enumerate(name) if character == "."]
+
+
+def _hold(tests: Alternative, fields: _Fields) -> bool:
+    """Whether all tests hold when no field lies in an array of objects."""
+    for test in tests:
+        found = fields.get(test.name)
+        if found is None:
+            if not test.may_be_absent:
+                return False
+        elif not any(test.accepts(value) for value, _ in found):
+            return False
+    return True
+
+
+def _hold_together(tests: Alternative, fields: _Fields) -> bool:
+    """Whether all tests can hold at places that do not contradict each other.
+
+    The places reachable so far are kept as a set. Arrays that no later test touches are dropped
+    from it, so that it stays small even when many elements match.
+    """
+    reachable: set[frozenset[tuple[int, int]]] = {frozenset()}
+    for index, test in enumerate(tests):
+        found = fields.get(test.name, ())
+        accepted = [place for value, place in found if test.accepts(value)]
+        later = _arrays_of(tests[index + 1 :], fields)
+        following: set[frozenset[tuple[int, int]]] = set()
+        for so_far in reachable:
+            known = dict(so_far)
+            if test.may_be_absent and not any(_agree(known, place) for _, place in found):
+                following.add(so_far)
+            for place in accepted:
+                if _agree(known, place):
+                    joined = {**known, **place}
+                    following.add(frozenset(at for at in joined.items() if at[0] in later))
+        if not following:
+            return False
+        reachable = following
+    return True
+
+
+def _arrays_of(tests: Alternative, fields: _Fields) -> set[int]:
+    return {array for test in tests for _, place in fields.get(test.name, ()) for array in place}
+
+
+def _agree(known: _Place, place: _Place) -> bool:
+    return all(known.get(array, index) == index for array, index in place.items())

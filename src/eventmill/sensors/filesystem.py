@@ -1,0 +1,309 @@
+"""Turns files that appear or change in a folder into trigger events.
+
+The truth is a scan of the folder, compared with what was published before; that is remembered in
+the same commit as each event. Hints of the operating system only tell where to look at once. So a
+version of a file is published exactly once, whatever was missed, restarted or killed in between.
+
+A file is published when it was seen twice in the same version, `stable_seconds` apart. A file
+that its writer closed or moved into place is trusted without a second look when those are 0; one
+that a scan came across is watched for `UNCLOSED_STABLE_SECONDS_MIN` at least, since somebody may
+be writing it.
+
+A moved file is a new file at its new path. Two versions that agree in size, time of modification
+and inode number cannot be told apart; that takes a write of the same length within one tick of
+the kernel's clock.
+"""
+
+import asyncio
+import logging
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+from urllib.parse import quote
+from uuid import NAMESPACE_URL, uuid5
+
+from eventmill.arn import Home
+from eventmill.events import TriggerEvent
+from eventmill.instant import format_instant
+from eventmill.ports import Clock, Delivery, Publish
+from eventmill.sensors.globs import Selection
+from eventmill.sensors.hints import HINTS_MAX, Hint, Hints, Kind
+from eventmill.sensors.ledger import Ledger, Settling
+from eventmill.sensors.snapshot import Folder, Problem, Sighting
+from eventmill.trigger import FilesystemSource
+
+_log: Final = logging.getLogger(__name__)
+
+SOURCE: Final = "eventmill.filesystem"
+FILE_CREATED: Final = "File Created"
+FILE_CHANGED: Final = "File Changed"
+
+UNCLOSED_STABLE_SECONDS_MIN: Final = 1.0
+DELIVERIES_MAX: Final = 64
+SLICE_FILES_MAX: Final = 500
+FORGOTTEN_PER_DELIVERY_MAX: Final = 1_000
+# A scan may take at most this share of the time, however many files there are.
+SCAN_SHARE_MAX: Final = 0.1
+
+PROBLEMS_MAX: Final = 1_000
+
+# The first and the last millisecond that RFC 3339 can express.
+_MODIFIED_MS_MIN: Final = -62_135_596_800_000
+_MODIFIED_MS_MAX: Final = 253_402_300_799_999
+
+
+class FilesystemSensor:
+    """The `Sensor` of a folder."""
+
+    def __init__(
+        self,
+        source: FilesystemSource,
+        *,
+        project: Path,
+        home: Home,
+        clock: Clock,
+        hints_max: int = HINTS_MAX,
+    ) -> None:
+        """Watch what `source` says; its path is relative to `project` or absolute."""
+        self.source = source
+        self._folder = os.path.abspath(project / source.path)
+        self._home = home
+        self._hints_max = hints_max
+        self.clock = clock
+
+    @property
+    def name(self) -> str:
+        """What is watched; two triggers with equal sources share it."""
+        return self.source.name
+
+    async def run(self, publish: Publish, state: Mapping[str, bytes]) -> None:
+        """Watch until cancelled; `state` maps paths to the versions published before.
+
+        What `publish` raises ends the run: nothing of that event is remembered, so the next run
+        finds the file again.
+
+        Raises:
+            SensorError: There is no such folder, it vanished, or another one took its place.
+        """
+        source = self.source
+        selection = Selection(
+            include=source.include, exclude=source.exclude, recursive=source.recursive
+        )
+        folder = await asyncio.to_thread(Folder, self._folder, selection, inodes=not source.polling)
+        hints = Hints(folder.path, hints_max=self._hints_max)
+        watch = _Watch(self, folder, hints, publish, Ledger(state))
+        try:
+            if not source.polling:
+                # Listening begins before the first scan, so that nothing falls between the two.
+                await asyncio.to_thread(hints.start, recursive=source.recursive)
+            await watch.run()
+        except ExceptionGroup as group:
+            # The tasks fail together; the first reason is the one to tell.
+            raise group.exceptions[0] from None
+        finally:
+            await asyncio.to_thread(hints.stop)
+
+    def event(self, sighting: Sighting, detail_type: str) -> TriggerEvent:
+        """The trigger event that tells of a file; its id follows from path and version."""
+        path = f"{self._folder}/{sighting.path}"
+        version = sighting.version.decode()
+        modified_ms = sighting.modified_ns // 1_000_000
+        modified_ms = max(_MODIFIED_MS_MIN, min(modified_ms, _MODIFIED_MS_MAX))
+        return TriggerEvent(
+            id=str(uuid5(NAMESPACE_URL, f"{self.name}\n{sighting.path}\n{version}")),
+            source=SOURCE,
+            detail_type=detail_type,
+            at_ms=self.clock.now_ms(),
+            account=self._home.account,
+            region=self._home.region,
+            resources=(f"file://{quote(path)}",),
+            detail={
+                "path": path,
+                "name": sighting.path.rpartition("/")[2],
+                "folder": self._folder,
+                "relative-path": sighting.path,
+                "size": sighting.size,
+                "modified": format_instant(modified_ms),
+                "version": version,
+            },
+        )
+
+
+class _Watch:
+    """One run of a sensor."""
+
+    def __init__(
+        self,
+        sensor: FilesystemSensor,
+        folder: Folder,
+        hints: Hints,
+        publish: Publish,
+        ledger: Ledger,
+    ) -> None:
+        stable_ms = round(sensor.source.stable_seconds * 1000)
+        unclosed_ms = max(stable_ms, round(UNCLOSED_STABLE_SECONDS_MIN * 1000))
+        self._sensor = sensor
+        self._clock = sensor.clock
+        self._folder = folder
+        self._hints = hints
+        self._publish = publish
+        self._ledger = ledger
+        self._settling = Settling(stable_ms=stable_ms, unclosed_ms=unclosed_ms)
+        self._settling_changed = asyncio.Event()
+        self._scan_now = asyncio.Event()
+        self._deliveries = asyncio.Semaphore(DELIVERIES_MAX)
+        self._delivering: dict[str, bytes] = {}  # path -> version
+        self._look_again: dict[str, bool] = {}  # path -> whether its writer completed it
+        self._problems: dict[str, str] = {}
+        self._group = asyncio.TaskGroup()
+
+    async def run(self) -> None:
+        async with self._group as group:
+            group.create_task(self._scan_forever())
+            group.create_task(self._follow_hints())
+            group.create_task(self._settle_forever())
+
+    async def _scan_forever(self) -> None:
+        pause_ms_min = round(self._sensor.source.scan_seconds * 1000)
+        while True:
+            began_ms = self._clock.now_ms()
+            await asyncio.to_thread(self._folder.check)
+            seen = await self._scan("")
+            if self._ledger.lacks(seen):
+                await self._find_missing()
+            now_ms = self._clock.now_ms()
+            pause_ms = max(pause_ms_min, round((now_ms - began_ms) / SCAN_SHARE_MAX))
+            await self._until(now_ms + pause_ms, self._scan_now)
+
+    async def _scan(self, start: str) -> int:
+        """Look for news in the folder `start`; returns how many files were not new."""
+        scan = self._folder.scan(start, self._ledger)
+        is_last = False
+        while not is_last:
+            news, is_last = await asyncio.to_thread(scan.slice, SLICE_FILES_MAX)
+            for found in news:
+                if isinstance(found, Problem):
+                    self._report(found)
+                elif self._is_unpublished(found, complete=False):
+                    # What it says is not acted on: whatever is published is looked at first.
+                    self._settle(found, complete=False)
+            self._settling_changed.set()
+        return scan.seen
+
+    async def _find_missing(self) -> None:
+        versions = self._ledger.versions()
+        missing = await asyncio.to_thread(lambda: list(self._folder.missing(versions)))
+        for path, version, certain in missing:
+            # Meanwhile it may have come back and been published.
+            if self._ledger.holds(path, version) and path not in self._delivering:
+                self._ledger.gone(path, forget=certain)
+
+    async def _follow_hints(self) -> None:
+        while True:
+            hints, lost = await self._hints.take()
+            if lost:
+                self._scan_now.set()
+            paths: dict[str, bool] = {}
+            folders = {path for kind, path in hints if kind is Kind.FOLDER}
+            for kind, path in hints:
+                if kind is Kind.DELETED:
+                    self._ledger.gone(path, forget=True)
+                elif kind is not Kind.FOLDER:
+                    paths[path] = paths.get(path, False) or kind is Kind.COMPLETE
+            await self._look(paths)
+            for folder in folders:
+                if self._folder.selection.enters(folder) and not _lies_in_one_of(folder, folders):
+                    await self._scan(folder)
+
+    async def _settle_forever(self) -> None:
+        while True:
+            await self._until(self._settling.next_due_ms(), self._settling_changed)
+            while due := self._settling.take_due(self._clock.now_ms(), SLICE_FILES_MAX):
+                await self._look(dict.fromkeys(due, False))
+
+    async def _look(self, paths: Mapping[str, bool]) -> None:
+        """Look at files, given with whether their writer completed them, and publish the ready."""
+        found = await asyncio.to_thread(lambda: list(self._folder.look(paths)))
+        for path, each in zip(paths, found, strict=True):
+            if isinstance(each, Problem):
+                self._settling.drop(path)
+                self._report(each)
+                continue
+            self._problems.pop(path, None)
+            if isinstance(each, str):
+                self._settling.drop(path)
+                self._ledger.gone(path, forget=False)
+            elif self._is_unpublished(each, complete=paths[path]) and self._settle(
+                each, complete=paths[path]
+            ):
+                await self._deliver(each)
+
+    def _is_unpublished(self, sighting: Sighting, *, complete: bool) -> bool:
+        """Whether there is something to do about a file; if it is being published, then later."""
+        path, version = sighting.path, sighting.version
+        if path in self._delivering:
+            if self._delivering[path] != version:
+                self._look_again[path] = self._look_again.get(path, False) or complete
+            return False
+        if self._ledger.holds(path, version):
+            self._settling.drop(path)
+            self._ledger.back(path)
+            return False
+        return True
+
+    def _settle(self, sighting: Sighting, *, complete: bool) -> bool:
+        ready = self._settling.see(
+            sighting.path, sighting.version, complete=complete, now_ms=self._clock.now_ms()
+        )
+        if not ready:
+            self._settling_changed.set()
+        return ready
+
+    async def _deliver(self, sighting: Sighting) -> None:
+        """Publish in a task of its own, once one of the slots is free."""
+        self._settling.drop(sighting.path)
+        self._delivering[sighting.path] = sighting.version
+        await self._deliveries.acquire()
+        self._group.create_task(self._deliver_now(sighting))
+
+    async def _deliver_now(self, sighting: Sighting) -> None:
+        path, version = sighting.path, sighting.version
+        try:
+            detail_type = FILE_CHANGED if self._ledger.is_there(path) else FILE_CREATED
+            forgotten = self._ledger.forgettable(FORGOTTEN_PER_DELIVERY_MAX)
+            state = {**dict.fromkeys(forgotten), path: version}
+            event = self._sensor.event(sighting, detail_type)
+            await self._publish(Delivery(event=event, state=state))
+            self._ledger.published(path, version, forgotten)
+        finally:
+            del self._delivering[path]
+            self._deliveries.release()
+        if path in self._look_again:
+            complete = self._look_again.pop(path)
+            self._hints.add(Hint(Kind.COMPLETE if complete else Kind.TOUCHED, path))
+
+    def _report(self, problem: Problem) -> None:
+        """Say once what keeps a file or folder from being looked at."""
+        if self._problems.get(problem.path) == problem.reason:
+            return
+        if len(self._problems) >= PROBLEMS_MAX:
+            self._problems.clear()
+        self._problems[problem.path] = problem.reason
+        _log.warning("%s/%s is passed over: %s", self._folder.path, problem.path, problem.reason)
+
+    async def _until(self, at_ms: int | None, event: asyncio.Event) -> None:
+        """Wait for the event, and no longer than to `at_ms`."""
+        waits: list[asyncio.Task[object]] = [asyncio.create_task(event.wait())]
+        if at_ms is not None:
+            waits.append(asyncio.create_task(self._clock.sleep_until(at_ms)))
+        try:
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for wait in waits:
+                wait.cancel()
+        event.clear()
+
+
+def _lies_in_one_of(path: str, folders: set[str]) -> bool:
+    return any(path.startswith(f"{folder}/") for folder in folders)

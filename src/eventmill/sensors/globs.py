@@ -1,0 +1,90 @@
+"""Which files of a folder a sensor is interested in.
+
+A glob without a slash is compared with a name at any depth, one with a slash with the whole path
+relative to the folder. `*` and `?` stop at a slash, `**` does not; `[…]` is one of some characters.
+An excluded folder excludes all that is in it.
+"""
+
+import re
+from collections.abc import Iterable
+from typing import Final
+
+_NAME: Final = "(?:.*/)?"
+
+
+class Selection:
+    """The files that are included (all, when nothing is said) and not excluded."""
+
+    __slots__ = ("_exclude", "_include", "_recursive")
+
+    def __init__(
+        self, *, include: Iterable[str] = (), exclude: Iterable[str] = (), recursive: bool = True
+    ) -> None:
+        self._include = _any_of(include)
+        self._exclude = _any_of(exclude)
+        self._recursive = recursive
+
+    def takes(self, path: str) -> bool:
+        """Whether the file at `path`, relative to the folder, is selected."""
+        folder = path.rpartition("/")[0]
+        return (not folder or self.enters(folder)) and self.takes_here(path)
+
+    def takes_here(self, path: str) -> bool:
+        """The same for a file in a folder that was entered."""
+        return (self._include is None or self._include.fullmatch(path) is not None) and (
+            self._exclude is None or self._exclude.fullmatch(path) is None
+        )
+
+    def enters(self, folder: str) -> bool:
+        """Whether files in this folder, given relative to the watched one, can be selected."""
+        if not self._recursive:
+            return False
+        if self._exclude is None:
+            return True
+        ends = [index for index, character in enumerate(folder) if character == "/"]
+        return not any(self._exclude.fullmatch(folder[:end]) for end in (*ends, len(folder)))
+
+
+def _any_of(globs: Iterable[str]) -> re.Pattern[str] | None:
+    expressions = [_expression(glob) for glob in globs]
+    return re.compile("|".join(expressions), re.DOTALL) if expressions else None
+
+
+def _expression(glob: str) -> str:
+    parts = [] if "/" in glob else [_NAME]
+    position = 0
+    while position < len(glob):
+        text, length = _part(glob, position)
+        parts.append(text)
+        position += length
+    return "".join(parts)
+
+
+def _part(glob: str, position: int) -> tuple[str, int]:
+    """The regular expression for what stands at `position`, and how long that is."""
+    if glob.startswith("**/", position):
+        return _NAME, 3
+    if glob.startswith("**", position):
+        return ".*", 2
+    character = glob[position]
+    if character == "*":
+        return "[^/]*", 1
+    if character == "?":
+        return "[^/]", 1
+    # "]" is itself a member when it comes first.
+    end = glob.find("]", position + 3 if glob[position + 1 : position + 2] == "!" else position + 2)
+    if character == "[" and end > 0:
+        negated = glob[position + 1] == "!"
+        members = glob[position + 1 + negated : end]
+        try:
+            return _members(members, negated), end + 1 - position
+        except re.error:
+            pass  # A range that runs backwards is no range, so the bracket is a character.
+    return re.escape(character), 1
+
+
+def _members(members: str, negated: bool) -> str:
+    escaped = re.sub(r"[\\\[\]^&~|]", r"\\\g<0>", members)
+    expression = f"(?!/)[{'^' if negated else ''}{escaped}]"
+    re.compile(expression)
+    return expression

@@ -1,0 +1,200 @@
+"""Looking at files: what is there, and in which version. Everything here blocks."""
+
+import errno
+import os
+import stat
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import islice
+from typing import Final, NamedTuple
+
+from eventmill.errors import SensorError
+from eventmill.sensors.globs import Selection
+from eventmill.sensors.ledger import Ledger
+
+_CAN_ASK_AS_ONESELF: Final = os.access in os.supports_effective_ids
+_GONE: Final = (errno.ENOENT, errno.ENOTDIR)
+
+
+class Sighting(NamedTuple):
+    """A regular file that was seen, by its path relative to the folder."""
+
+    path: str
+    version: bytes
+    size: int
+    modified_ns: int
+
+
+class Problem(NamedTuple):
+    """A file or folder that was not looked at, and why."""
+
+    path: str
+    reason: str
+
+
+class Folder:
+    """A watched folder as it is on disk.
+
+    A file's version is its size, modification time and inode number: what a writer changes, and
+    what tells a file apart that was renamed over another one with the times of the old. The time
+    of the last status change stays out, since permissions and links are no content; the device
+    too, since its number may change with every boot. Without `inodes` the number stays out as
+    well: many network file systems make new ones with every mount.
+    """
+
+    def __init__(self, path: str, selection: Selection, *, inodes: bool) -> None:
+        """Hold `path`, which must be absolute.
+
+        Raises:
+            SensorError: There is no such folder, or it cannot be read.
+        """
+        self.path = os.path.realpath(path)
+        self._shown = path
+        self.selection = selection
+        self._inodes = inodes
+        self._identity = self._identify()
+
+    def check(self) -> None:
+        """Make sure that the folder is still there, and still the same.
+
+        Raises:
+            SensorError: It is gone, or something else was put or mounted in its place.
+        """
+        if self._identify() != self._identity:
+            raise SensorError(f"another folder stands where {self._shown} was")
+
+    def look(self, paths: Iterable[str]) -> Iterator[Sighting | Problem | str]:
+        """Look at single files; a path comes back bare when no selected file is there."""
+        for path in paths:
+            try:
+                status = os.lstat(f"{self.path}/{path}") if self.selection.takes(path) else None
+            except OSError as error:
+                if error.errno in _GONE:
+                    yield path
+                else:
+                    yield Problem(path, error.strerror or str(error))
+                continue
+            if status is None or not stat.S_ISREG(status.st_mode):
+                yield path
+            elif self._is_unreadable(path):
+                yield Problem(path, "this user may not read it")
+            else:
+                yield self._sight(path, status)
+
+    def scan(self, start: str, ledger: Ledger) -> "Scan":
+        """Begin to walk through the folder, or through the folder `start` in it."""
+        return Scan(self._walk(start), ledger)
+
+    def missing(self, known: Mapping[str, bytes]) -> Iterator[tuple[str, bytes, bool]]:
+        """Known files that are gone, with the version they had and whether to believe it.
+
+        An empty folder is not believed: it may be the place where something is mounted that is
+        not mounted at present.
+        """
+        believed: dict[str, bool] = {}
+        for path, version in known.items():
+            try:
+                os.lstat(f"{self.path}/{path}")
+            except OSError as error:
+                if error.errno in _GONE:
+                    folder = path.rpartition("/")[0]
+                    if folder not in believed:
+                        believed[folder] = self._is_in_use(folder)
+                    yield path, version, believed[folder]
+
+    def _is_in_use(self, folder: str) -> bool:
+        """Whether the folder, or the nearest one above it that exists, has anything in it."""
+        while True:
+            try:
+                with os.scandir(f"{self.path}/{folder}") as entries:
+                    return next(entries, None) is not None
+            except OSError as error:
+                if error.errno not in _GONE or not folder:
+                    return False
+            folder = folder.rpartition("/")[0]
+
+    def _identify(self) -> tuple[int, int]:
+        try:
+            status = os.stat(self.path)
+        except OSError as error:
+            raise self._unwatchable(error) from None
+        if not stat.S_ISDIR(status.st_mode):
+            raise SensorError(f"{self._shown} is not a folder")
+        return status.st_dev, status.st_ino
+
+    def _walk(self, start: str) -> Iterator[Sighting | Problem]:
+        folders = [start]
+        while folders:
+            folder = folders.pop()
+            try:
+                with os.scandir(f"{self.path}/{folder}") as entries:
+                    for entry in entries:
+                        path = f"{folder}/{entry.name}" if folder else entry.name
+                        # Links are not followed: what they lead to is either in this folder, and
+                        # is seen there, or it is none of its files.
+                        if entry.is_dir(follow_symlinks=False):
+                            if self.selection.enters(path):
+                                folders.append(path)
+                        elif self.selection.takes_here(path) and entry.is_file(
+                            follow_symlinks=False
+                        ):
+                            yield from self._glance(path, entry)
+            except OSError as error:
+                if not folder:
+                    raise self._unwatchable(error) from None
+                if error.errno not in _GONE:
+                    yield Problem(folder, error.strerror or str(error))
+
+    def _glance(self, path: str, entry: os.DirEntry[str]) -> Iterator[Sighting | Problem]:
+        try:
+            yield self._sight(path, entry.stat(follow_symlinks=False))
+        except OSError as error:
+            if error.errno not in _GONE:
+                yield Problem(path, error.strerror or str(error))
+
+    def _unwatchable(self, error: OSError) -> SensorError:
+        reason = "does not exist" if error.errno in _GONE else f"cannot be read: {error.strerror}"
+        return SensorError(f"the folder {self._shown} {reason}")
+
+    def _sight(self, path: str, status: os.stat_result) -> Sighting | Problem:
+        if not path.isascii():
+            try:
+                path.encode()
+            except UnicodeEncodeError:
+                return Problem(ascii(path)[1:-1], "the name is not UTF-8, so no event can tell it")
+        version = f"{status.st_size}-{status.st_mtime_ns}"
+        if self._inodes:
+            version += f"-{status.st_ino}"
+        return Sighting(path, version.encode(), status.st_size, status.st_mtime_ns)
+
+    def _is_unreadable(self, path: str) -> bool:
+        """Whether the file is there, but not for this process to read."""
+        full = f"{self.path}/{path}"
+        readable = os.access(full, os.R_OK, effective_ids=_CAN_ASK_AS_ONESELF)
+        return not readable and os.path.lexists(full)
+
+
+class Scan:
+    """One walk through a folder, taken in slices so that none takes long."""
+
+    def __init__(self, found: Iterator[Sighting | Problem], ledger: Ledger) -> None:
+        self._found = found
+        self._ledger = ledger
+        self.seen = 0  # files that are in the ledger, in whatever version
+
+    def slice(self, files_max: int) -> tuple[list[Sighting | Problem], bool]:
+        """What is news among the next `files_max` files, and whether those were the last.
+
+        Raises:
+            SensorError: The folder is gone.
+        """
+        ledger, count = self._ledger, 0
+        news: list[Sighting | Problem] = []
+        for found in islice(self._found, files_max):
+            count += 1
+            if isinstance(found, Problem):
+                news.append(found)
+                continue
+            self.seen += found.path in ledger
+            if ledger.is_news(found.path, found.version):
+                news.append(found)
+        return news, count < files_max
