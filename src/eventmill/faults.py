@@ -15,7 +15,6 @@ POINTS: Final = (
     "before-answer",  # a handler has answered, the fact is not appended
     "before-publish",  # a sensor has found something, nothing is durable
     "before-acknowledge",  # its event is durable, the sensor was not told
-    "after-acknowledge",  # the sensor has gone on
 )
 
 _hook: Callable[[str], None] | None = None
