@@ -18,7 +18,7 @@ from eventmill.instant import format_instant
 from eventmill.model import AuthorError, Json, Payload, decode_json, encode_json, record
 from eventmill.patterns.compiler import compile_pattern
 from eventmill.patterns.matcher import Matcher
-from eventmill.query.environment import NO_CONTEXT, Environment
+from eventmill.query.environment import Environment, no_context
 from eventmill.query.jsonpath import Path, PathNotFound, PathSyntaxError, compile_path
 from eventmill.query.template import Template, compile_expression
 
@@ -371,7 +371,7 @@ def _is_json(text: str) -> bool:
 
 
 def _environment(event: TriggerEvent) -> Environment:
-    return Environment(Payload.of(event.envelope()), NO_CONTEXT, {})
+    return Environment(Payload.of(event.envelope()), no_context, {})
 
 
 def _digest(*parts: str, length: int) -> str:

@@ -452,6 +452,31 @@ async def test_a_time_beyond_the_calendar_is_cut(inbox: Path) -> None:
     assert told in ("2255-03-14T16:00:00.000Z", "2446-05-10T22:38:55.000Z")
 
 
+async def test_a_file_put_in_the_place_of_another_is_a_change_even_with_its_times(
+    inbox: Path,
+) -> None:
+    async with watching(inbox) as watch:
+        old = watch.write("a.csv", "1")
+        await watch.log.told()
+        new = inbox.parent / "new.csv"
+        new.write_text("2")
+        os.utime(new, ns=(0, old.stat().st_mtime_ns))
+        new.rename(old)
+        await watch.log.until(lambda: len(watch.log.deliveries) == 2)
+
+    assert watch.log.deliveries[1].event.detail_type == "File Changed"
+
+
+async def test_permissions_are_no_change(inbox: Path) -> None:
+    async with watching(inbox) as watch:
+        file = watch.write("a.csv")
+        await watch.log.told()
+        file.chmod(0o600)
+        os.link(file, inbox.parent / "link.csv")
+        await watch.scanned()
+        await watch.nothing_is_new()
+
+
 async def test_hints_that_are_lost_are_made_up_for_by_a_scan(inbox: Path) -> None:
     async with watching(inbox, hints_max=1) as watch:
         for number in range(200):

@@ -26,6 +26,7 @@ LAYERS: Final = (
     ("log", "sensors", "executors", "integrations"),
     ("runtime",),
     ("api", "cli"),
+    ("up", "__main__"),
 )
 RANK: Final = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}
 

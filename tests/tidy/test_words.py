@@ -22,6 +22,8 @@ WHICH_AND_WHY: Final = re.compile(
 
 # Where everything is caught for good, and why. Elsewhere name the error, or raise it again.
 CATCHES_EVERYTHING: Final = {
+    "src/eventmill/api/app.py": "a mistake of ours costs one request, and is logged with its id",
+    "src/eventmill/cli/main.py": "a mistake of ours is told in one line, not in a traceback",
     "src/eventmill/executors/answers.py": "reading what a handler returned may run its code",
     "src/eventmill/executors/calls.py": "a handler may raise anything; it costs its own call only",
     "src/eventmill/executors/loader.py": "a user's module may raise anything while it is imported",

@@ -17,7 +17,8 @@ from eventmill.errors import LogDamaged, LogError, LogUnavailable
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
 
-# pysqlite3 brings an SQLite of its own, without the bugs of an old system's.
+# pysqlite3 brings an SQLite of its own, without the bugs of an old system's. All of a process must
+# use the same one: closing a file in one releases the locks that the other holds on it.
 driver: Final[ModuleType] = import_module("pysqlite3" if find_spec("pysqlite3") else "sqlite3")
 Error: Final[type[sqlite3.Error]] = driver.Error
 IntegrityError: Final[type[sqlite3.IntegrityError]] = driver.IntegrityError
@@ -51,6 +52,10 @@ class Connection(aiosqlite.Connection):
         super().__init__(open_, iter_chunk_size=64)
         self.path = path
 
+    def join(self) -> None:
+        """Wait until the thread has ended, which it does once the connection is closed."""
+        self._thread.join()
+
     async def run(
         self,
         function: Callable[Concatenate[sqlite3.Connection, _P], _T],
@@ -66,8 +71,8 @@ class Connection(aiosqlite.Connection):
         if self._connection is None:
             raise LogUnavailable(f"the log {self.path} is closed")
         try:
-            # aiosqlite has no public way to run a function in one hop, and no types for this one.
-            result: _T = await self._execute(  # type: ignore[no-untyped-call]
+            # aiosqlite has no public way to run a function in one hop.
+            result: _T = await self._execute(  # type: ignore[no-untyped-call]  # has no types
                 function, self._connection, *args, **kwargs
             )
         except Error as error:
@@ -90,6 +95,9 @@ async def connected(
         yield connection
     finally:
         await uninterrupted(connection.close())
+        # A connection that could not be opened has told its thread to end, and waits for nothing:
+        # the thread must not outlive the event loop, to which it reports.
+        await uninterrupted(asyncio.to_thread(connection.join))
 
 
 async def _opened(connection: Connection) -> None:

@@ -13,7 +13,8 @@ from eventmill.errors import LogInUse, LogUnavailable
 def held(log: Path) -> Iterator[None]:
     """Hold the lock of `log`: the file `<log>.lock` beside it, which names the holder's process.
 
-    The file stays when the lock is released; what counts is the lock on it.
+    The file stays when the lock is released; what counts is the lock on it. Children that run
+    another program do not inherit it; one that is only forked does, and keeps it while it lives.
 
     Raises:
         LogInUse: Another process holds the lock; the message names it.

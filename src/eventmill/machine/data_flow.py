@@ -9,6 +9,7 @@ from eventmill.asl.syntax import Choice, Map, Parallel, Pass, Succeed, Task, Wai
 from eventmill.machine.context import environment, select
 from eventmill.machine.execution import Execution, Frame
 from eventmill.model import Json, Payload, encode_json
+from eventmill.query.jsonpath import Path
 
 
 def effective_input(execution: Execution, frame: Frame, state: Pass | Task | Parallel) -> Payload:
@@ -17,6 +18,8 @@ def effective_input(execution: Execution, frame: Frame, state: Pass | Task | Par
     Raises:
         AuthorError: A path leads nowhere, or an intrinsic fails.
     """
+    if state.parameters is None and _is_whole(state.input_path):
+        return frame.data
     surroundings = environment(execution, frame, frame.data)
     data = select(state.input_path, surroundings)
     if state.parameters is None:
@@ -34,16 +37,17 @@ def output(
     Raises:
         AuthorError: A path leads nowhere or cannot be written, or an intrinsic fails.
     """
-    surroundings = environment(execution, frame, frame.data)
     if not isinstance(state, Pass) and state.result_selector is not None:
-        result = state.result_selector.render(surroundings.over(result))
+        result = state.result_selector.render(environment(execution, frame, result))
     if state.result_path is None:
         combined = frame.data
     elif state.result_path.text == "$":
         combined = result
     else:
         combined = Payload.of(state.result_path.put(frame.data.value, result.value))
-    return select(state.output_path, surroundings.over(combined))
+    if _is_whole(state.output_path):
+        return combined
+    return select(state.output_path, environment(execution, frame, combined))
 
 
 def through(execution: Execution, frame: Frame, state: Choice | Wait | Succeed) -> Payload:
@@ -52,9 +56,16 @@ def through(execution: Execution, frame: Frame, state: Choice | Wait | Succeed) 
     Raises:
         AuthorError: A path leads nowhere.
     """
+    if _is_whole(state.input_path) and _is_whole(state.output_path):
+        return frame.data
     surroundings = environment(execution, frame, frame.data)
     data = select(state.input_path, surroundings)
     return select(state.output_path, surroundings.over(data))
+
+
+def _is_whole(path: Path | None) -> bool:
+    """Whether a path is `$`, as nearly all are: then there is nothing to evaluate."""
+    return path is not None and path.text == "$"
 
 
 def array(results: Sequence[Payload | None]) -> Payload:

@@ -1,7 +1,7 @@
 """What an expression may read while it is evaluated."""
 
 from collections.abc import Callable, Mapping
-from typing import Final, TypeAlias
+from typing import TypeAlias
 
 from eventmill.model import EMPTY_OBJECT, Json, Payload
 
@@ -54,4 +54,6 @@ class Environment:
         return environment
 
 
-NO_CONTEXT: Final[Callable[[], Payload]] = lambda: EMPTY_OBJECT  # noqa: E731 - a constant, typed as such
+def no_context() -> Payload:
+    """The Context Object where there is none."""
+    return EMPTY_OBJECT

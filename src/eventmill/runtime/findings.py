@@ -15,6 +15,7 @@ _PLACE: Final = re.compile(r"(?::(?P<line>\d+))?(?::(?P<column>\d+))?: (?P<messa
 _SYNTAX_HINT: Final = re.compile(
     r"line (?P<line>\d+), column (?P<column>\d+): (?P<what>.*)", re.DOTALL
 )
+_UNKNOWN_FIELD: Final = re.compile(r"Field '(?P<name>.+)' is not supported")
 
 
 @record
@@ -53,7 +54,7 @@ def from_diagnostic(path: Path, text: str, diagnostic: Diagnostic) -> Finding:
     elif diagnostic.location is None and not diagnostic.pointer:
         line, column = 1, 1
     else:
-        line, column = position_of(text, diagnostic.pointer)
+        line, column = position_of(text, _pointer_of_field(diagnostic))
     return Finding(
         path=path,
         code=diagnostic.code,
@@ -64,6 +65,15 @@ def from_diagnostic(path: Path, text: str, diagnostic: Diagnostic) -> Finding:
         severity=diagnostic.severity,
         hint=hint,
     )
+
+
+def _pointer_of_field(diagnostic: Diagnostic) -> str:
+    """Where to look: AWS reports an unknown field at the object that has it."""
+    unknown = _UNKNOWN_FIELD.fullmatch(diagnostic.message)
+    if unknown is None:
+        return diagnostic.pointer
+    name = unknown["name"].replace("~", "~0").replace("/", "~1")
+    return f"{diagnostic.pointer}/{name}"
 
 
 def from_line(path: Path, code: str, line: str) -> Finding:

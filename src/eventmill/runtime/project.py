@@ -221,8 +221,8 @@ def check_trigger(
 
 
 def _at(document: Document, code: str, pointer: str, message: str) -> Finding:
-    line, column = document.lines.get(pointer), None
-    if line is None and document.path.suffix.lower() not in YAML_SUFFIXES:
+    line, column = _line_of(document, pointer), None
+    if line is None:
         text = document.path.read_text(encoding="utf-8-sig")
         line, column = position_of(text, pointer)
     return Finding(
@@ -233,6 +233,13 @@ def _at(document: Document, code: str, pointer: str, message: str) -> Finding:
         column=column,
         pointer=pointer,
     )
+
+
+def _line_of(document: Document, pointer: str) -> int | None:
+    """The line of a value in a YAML file, or of the nearest one around it when it is missing."""
+    while pointer and pointer not in document.lines:
+        pointer = pointer.rpartition("/")[0]
+    return document.lines.get(pointer)
 
 
 def _clashes(named: Iterable[tuple[str, Path]]) -> Iterator[Finding]:

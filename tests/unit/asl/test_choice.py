@@ -9,7 +9,7 @@ from eventmill.asl.fields import Fields
 from eventmill.asl.report import Place, Report
 from eventmill.errors import Diagnostic
 from eventmill.model import AuthorError, Failure, Json, Payload
-from eventmill.query.environment import NO_CONTEXT, Environment
+from eventmill.query.environment import Environment, no_context
 
 
 def compiled(rule: dict[str, Json]) -> Callable[[Json], bool]:
@@ -17,7 +17,7 @@ def compiled(rule: dict[str, Json]) -> Callable[[Json], bool]:
     condition = compile_condition(Fields(rule, Place(), report))
     assert report.errors == ()
     assert condition is not None
-    return lambda data: condition(Environment(Payload.of(data), NO_CONTEXT, {}))
+    return lambda data: condition(Environment(Payload.of(data), no_context, {}))
 
 
 def mistakes(rule: dict[str, Json]) -> list[Diagnostic]:

@@ -19,7 +19,7 @@ from eventmill.asl.syntax import (
     Wait,
 )
 from eventmill.model import Json, Payload
-from eventmill.query.environment import NO_CONTEXT, Environment
+from eventmill.query.environment import Environment, no_context
 from eventmill.query.jsonpath import Path, ReferencePath
 from eventmill.query.template import Template
 
@@ -38,7 +38,7 @@ def state(fields: dict[str, Any]) -> State:
 
 
 def environment(data: Json) -> Environment:
-    return Environment(Payload.of(data), NO_CONTEXT, {})
+    return Environment(Payload.of(data), no_context, {})
 
 
 def rendered(template: object, data: Json) -> Json:

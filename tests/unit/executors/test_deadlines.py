@@ -24,6 +24,16 @@ async def test_expires_what_still_lives_in_the_order_of_deadlines() -> None:
     assert expired == [3, 2, 4, 1]
 
 
+async def test_a_sooner_deadline_does_not_wait_for_a_later_one() -> None:
+    expired: asyncio.Queue[int] = asyncio.Queue()
+    deadlines = Deadlines({1, 2}, expired.put_nowait)
+    now_ms = int(time.time() * 1000)
+    deadlines.add(1, now_ms + 3_600_000)
+    deadlines.add(2, now_ms + 10)
+    assert await expired.get() == 2
+    deadlines.close()
+
+
 async def test_forgets_the_deadlines_of_what_has_ended() -> None:
     live: set[int] = set()
     deadlines = Deadlines(live, live.discard)

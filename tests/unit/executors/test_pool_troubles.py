@@ -84,6 +84,31 @@ async def test_a_handler_that_blocks_the_loop_costs_only_its_own_call(
         assert len(waiter.begun()) == 2  # before its worker was killed, and again
 
 
+async def test_calls_that_a_blocked_worker_has_not_begun_run_once_and_in_order(
+    folder: Path, tmp_path: Path
+) -> None:
+    log = tmp_path / "log"
+    async with pool(folder, calls_per_worker=3) as executor:
+        blocked_id, blocked = start(executor, "block", {"log": str(log), "seconds": 1})
+        await until(log.exists)
+        notes = [start(executor, "note", str(log)) for _ in range(6)]
+        await asyncio.gather(*(future for _, future in notes))
+        assert not blocked.done()
+        assert await value(blocked) == "unblocked"
+        await until(lambda: len(executor.worker_pids) == 1)
+    assert log.read_text().split() == [f"key-{id_}" for id_ in (blocked_id, *(n for n, _ in notes))]
+
+
+async def test_what_a_handler_said_before_its_worker_died_is_in_the_log(
+    folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    async with pool(folder) as executor:
+        assert error(await call(executor, "speak_and_exit", 2_000))[0] == "Runtime.ExitError"
+    spoken = [text for name, _, text in caplog.record_tuples if name.endswith("speak_and_exit")]
+    assert spoken == [f"line {number} of many" for number in range(2_000)]
+
+
 async def test_calls_that_a_blocked_worker_has_begun_are_rescued(
     folder: Path, tmp_path: Path
 ) -> None:
@@ -123,6 +148,7 @@ async def test_a_neighbours_deadline_does_not_kill_a_blocked_worker(
         blocked = start(executor, "block", event)[1]
         assert error(await neighbour)[0] == "Sandbox.Timedout"
         assert await value(blocked) == "unblocked"
+        assert len((tmp_path / "blocked").read_text().split()) == 1
 
 
 async def test_native_code_that_holds_the_interpreter_costs_only_its_own_call(
@@ -132,10 +158,13 @@ async def test_native_code_that_holds_the_interpreter_costs_only_its_own_call(
     async with pool(folder) as executor:
         futures = await waiter.started(executor, 2)
         waiter.go.touch()
-        held = start(executor, "hold_the_interpreter", deadline_ms=soon(1.5))[1]
-        later = start(executor, "echo", "later")[1]
+        held = start(executor, "hold_the_interpreter", deadline_ms=soon(2))[1]
+        caught = start(executor, "echo", "caught")[1]
+        await until(lambda: len(executor.worker_pids) == 2)
+        assert await value(start(executor, "echo", "later")[1]) == "later"
+        assert not held.done()
         assert error(await held)[0] == "Sandbox.Timedout"
-        assert await value(later) == "later"
+        assert await value(caught) == "caught"
         await asyncio.gather(*map(value, futures))
 
 

@@ -42,11 +42,20 @@ async def wait_for_file(event, context):
 async def exit_at_once(event, context):
     os._exit(event)
 
+async def speak_and_exit(event, context):
+    for number in range(event):
+        print(f"line {number} of many")
+    os._exit(1)
+
 async def crash(event, context):
     ctypes.string_at(0)
 
+async def note(event, context):
+    with open(event, "a") as log:
+        log.write(f"{context.idempotency_key}\\n")
+
 async def block(event, context):
-    Path(event["log"]).touch()
+    await note(event["log"], context)
     time.sleep(event["seconds"])
     return "unblocked"
 

@@ -11,6 +11,7 @@ from eventmill.errors import LogDamaged, LogUnavailable
 from eventmill.events import TriggerEvent
 from eventmill.log.audit import Audit, audit_database
 from eventmill.log.chain import Problem
+from eventmill.log.connection import driver
 from eventmill.log.sqlite import SqliteEventLog
 from eventmill.ports import ExecutionRow, StepRow, Transaction
 
@@ -61,7 +62,7 @@ async def database(tmp_path: Path) -> Path:
 
 @contextmanager
 def tampering(path: Path) -> Iterator[sqlite3.Connection]:
-    with closing(sqlite3.connect(path)) as connection:
+    with closing(driver.connect(path)) as connection:
         yield connection
         connection.commit()
 

@@ -9,6 +9,7 @@ import pytest
 from eventmill.codec import encode_step
 from eventmill.errors import LogDamaged, LogFromTheFuture, LogUnavailable
 from eventmill.log import migrations
+from eventmill.log.connection import driver
 from eventmill.log.database import open_for_reading, open_for_writing
 from eventmill.log.sqlite import SqliteEventLog
 from eventmill.machine.facts import StopExecution
@@ -26,7 +27,7 @@ def path(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def raw(path: Path) -> Iterator[sqlite3.Connection]:
-    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+    with closing(driver.connect(path, isolation_level=None)) as connection:
         yield connection
 
 
@@ -59,7 +60,7 @@ def test_opening_again_migrates_nothing(path: Path) -> None:
 
 
 def test_a_migration_that_fails_leaves_nothing(raw: sqlite3.Connection) -> None:
-    with pytest.raises(sqlite3.Error, match="nowhere"):
+    with pytest.raises(driver.Error, match="nowhere"):
         migrations.apply(raw, 1, "CREATE TABLE half (x); INSERT INTO nowhere VALUES (1);")
     assert raw.execute("SELECT * FROM sqlite_schema").fetchall() == []
     assert raw.execute("PRAGMA user_version").fetchone() == (0,)
@@ -70,7 +71,7 @@ def test_a_migration_that_fails_leaves_nothing(raw: sqlite3.Connection) -> None:
 @pytest.mark.parametrize("open_", [open_for_writing, open_for_reading])
 def test_refuses_a_log_from_the_future(path: Path, open_: Open) -> None:
     open_for_writing(path, 100).close()
-    with closing(sqlite3.connect(path, isolation_level=None)) as raw:
+    with closing(driver.connect(path, isolation_level=None)) as raw:
         raw.execute("PRAGMA user_version = 99")
     newest = migrations.migrations()[-1][0]
     with pytest.raises(
@@ -100,7 +101,7 @@ def test_refuses_a_file_that_is_no_database(path: Path, open_: Open) -> None:
 
 def test_a_reader_does_not_migrate(path: Path) -> None:
     open_for_writing(path, 100).close()
-    with closing(sqlite3.connect(path, isolation_level=None)) as raw:
+    with closing(driver.connect(path, isolation_level=None)) as raw:
         raw.execute("PRAGMA user_version = 0")
     with pytest.raises(LogUnavailable, match="has version 0, this Eventmill reads version"):
         open_for_reading(path, 100)
@@ -136,7 +137,7 @@ async def test_the_view_shows_each_event_of_a_history(path: Path) -> None:
         await log.commit(
             Transaction(created=[row], steps=[StepRow(execution=1, step=1, body=body)])
         )
-    with closing(sqlite3.connect(path)) as raw:
+    with closing(driver.connect(path)) as raw:
         found = raw.execute("SELECT * FROM history_events").fetchall()
     assert found == [
         ("arn:1", 1, 7, 4, 3, "PassStateEntered", 0, '{"name":"A","input":{"x":1}}', None),

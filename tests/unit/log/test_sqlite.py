@@ -5,7 +5,6 @@ import gc
 import os
 import resource
 import signal
-import sqlite3
 import subprocess
 import sys
 import tempfile
@@ -18,6 +17,7 @@ import pytest
 
 from eventmill.errors import LogInUse, LogUnavailable
 from eventmill.log.audit import audit_database
+from eventmill.log.connection import driver
 from eventmill.log.sqlite import SqliteEventLog
 from eventmill.ports import ExecutionRow, StepRow, Transaction
 
@@ -180,7 +180,7 @@ async def test_a_disk_without_room_fails_all_that_is_handed_over_until_it_has_ro
 
 async def test_a_log_that_somebody_locked_is_unavailable_until_it_is_free(path: Path) -> None:
     async with SqliteEventLog.open(path, busy_timeout_ms=20) as log:
-        with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        with closing(driver.connect(path, isolation_level=None)) as other:
             other.execute("BEGIN IMMEDIATE")
             with pytest.raises(LogUnavailable, match="database is locked"):
                 await log.commit(started(1))

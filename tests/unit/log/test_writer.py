@@ -7,6 +7,7 @@ import pytest
 
 from eventmill.errors import AppendConflict, LogDamaged, LogUnavailable
 from eventmill.log.audit import audit_database
+from eventmill.log.connection import driver
 from eventmill.log.database import open_for_writing
 from eventmill.log.writer import Writer
 from eventmill.ports import ExecutionRow, StepRow, Transaction
@@ -160,7 +161,7 @@ def test_a_file_that_turned_read_only_refuses(
 def test_a_database_somebody_locked_refuses_until_it_is_free(
     writer: Writer, connection: sqlite3.Connection, path: Path
 ) -> None:
-    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+    with closing(driver.connect(path, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
         with pytest.raises(LogUnavailable, match="database is locked"):
             writer.commit([started(1)])
@@ -193,7 +194,7 @@ class FailingCommit:
         self.executed.append(statement)
         if statement == "COMMIT" and self.fails:
             self.fails = False
-            raise sqlite3.OperationalError("disk I/O error")
+            raise driver.OperationalError("disk I/O error")
         return self.connection.execute(statement, cells)
 
     @property

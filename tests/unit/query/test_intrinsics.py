@@ -7,14 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from eventmill.model import AuthorError, Failure, Json, Payload
-from eventmill.query.environment import NO_CONTEXT, Draw, Environment, no_draw
+from eventmill.query.environment import Draw, Environment, no_context, no_draw
 from eventmill.query.intrinsics import NESTING_MAX, compile_intrinsic
 from eventmill.query.java import Random
 from eventmill.query.jsonpath import PathSyntaxError
 
 
 def evaluated(text: str, data: Json = None, draw: Draw = no_draw) -> Json:
-    environment = Environment(Payload.of(data), NO_CONTEXT, {"v": "variable"}, draw)
+    environment = Environment(Payload.of(data), no_context, {"v": "variable"}, draw)
     return compile_intrinsic(text)(environment)
 
 

@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from eventmill.model import AuthorError, Failure, Json, Payload
-from eventmill.query.environment import NO_CONTEXT, Environment
+from eventmill.query.environment import Environment, no_context
 from eventmill.query.jsonpath import (
     IndexOutOfRange,
     NotAnArray,
@@ -34,7 +34,7 @@ STORE: Json = {
 
 
 def environment_of(value: Json, variables: dict[str, Json] | None = None) -> Environment:
-    return Environment(Payload.of(value), NO_CONTEXT, variables or {})
+    return Environment(Payload.of(value), no_context, variables or {})
 
 
 def found(path: str, value: Json = STORE) -> Json:
@@ -265,7 +265,7 @@ def test_a_filter_may_read_variables_and_the_document() -> None:
 
 
 def test_select_hands_the_payload_itself_on_for_the_root() -> None:
-    environment = Environment(Payload(b'{ "a" : 1 }'), NO_CONTEXT, {})
+    environment = Environment(Payload(b'{ "a" : 1 }'), no_context, {})
     assert compile_path("$").select(environment) is environment.data
     assert compile_path("$$").select(environment) is environment.context
     assert compile_path("$.a").select(environment).text == b"1"

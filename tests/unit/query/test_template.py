@@ -1,7 +1,7 @@
 import pytest
 
 from eventmill.model import AuthorError, Failure, Json, Payload
-from eventmill.query.environment import NO_CONTEXT, Environment
+from eventmill.query.environment import Environment, no_context
 from eventmill.query.jsonpath import PathSyntaxError
 from eventmill.query.template import DEPTH_MAX, Template, compile_expression, compile_template
 
@@ -16,7 +16,7 @@ def compiled(value: Json) -> Template:
 
 
 def rendered(value: Json, data: bytes = b"{}") -> str:
-    return compiled(value).render(Environment(Payload(data), NO_CONTEXT, {})).text.decode()
+    return compiled(value).render(Environment(Payload(data), no_context, {})).text.decode()
 
 
 def mistakes_in(value: Json) -> list[tuple[str, str]]:
@@ -61,20 +61,20 @@ def test_literal_keys_come_first_and_then_the_others_as_a_hash_map_has_them(
     template: list[str], order: list[str]
 ) -> None:
     value: Json = {key: "$" if key.endswith(".$") else 0 for key in template}
-    rendering = compiled(value).render(Environment(Payload(b"1"), NO_CONTEXT, {}))
+    rendering = compiled(value).render(Environment(Payload(b"1"), no_context, {}))
     assert list(rendering.value if isinstance(rendering.value, dict) else ()) == order
 
 
 def test_a_template_without_paths_is_one_payload_made_once() -> None:
     template = compiled({"a": [1, {"b": None}]})
-    environment = Environment(Payload(b"1"), NO_CONTEXT, {})
+    environment = Environment(Payload(b"1"), no_context, {})
     assert template.render(environment) is template.render(environment)
     assert template.render(environment).text == b'{"a":[1,{"b":null}]}'
 
 
 def test_rendering_shares_the_values_that_paths_yield() -> None:
     data = Payload(b'{"large":{"x":[1]}}')
-    environment = Environment(data, NO_CONTEXT, {})
+    environment = Environment(data, no_context, {})
     rendering = compiled({"a.$": "$.large"}).render(environment).value
     assert isinstance(rendering, dict)
     assert isinstance(data.value, dict)
@@ -83,8 +83,8 @@ def test_rendering_shares_the_values_that_paths_yield() -> None:
 
 def test_two_renderings_do_not_share_what_differs() -> None:
     template = compiled({"outer": {"a.$": "$"}})
-    first = template.render(Environment(Payload(b"1"), NO_CONTEXT, {}))
-    second = template.render(Environment(Payload(b"2"), NO_CONTEXT, {}))
+    first = template.render(Environment(Payload(b"1"), no_context, {}))
+    second = template.render(Environment(Payload(b"2"), no_context, {}))
     assert (first.text, second.text) == (b'{"outer":{"a":1}}', b'{"outer":{"a":2}}')
 
 
@@ -196,5 +196,5 @@ def test_an_expression_that_is_neither_is_refused(text: str) -> None:
 
 def test_an_expression_that_leads_nowhere_fails_in_the_words_of_aws() -> None:
     with pytest.raises(AuthorError) as caught:
-        compile_expression("$.a").render(Environment(Payload(b"{}"), NO_CONTEXT, {}))
+        compile_expression("$.a").render(Environment(Payload(b"{}"), no_context, {}))
     assert caught.value.failure.cause == "Invalid path '$.a' : No results for path: $['a']"
