@@ -91,10 +91,10 @@ class EventLog(Protocol):
     def commit(self, transaction: Transaction) -> "asyncio.Future[None]":
         """Hand a transaction over; the future is done when it is durable.
 
-        The future fails with DuplicateEvent (the inbox has the event), ExecutionAlreadyExists (the
-        ARN or the id is taken), AppendConflict (a step is not the next of its execution),
-        ExecutionDoesNotExist (a step, end or timer of an execution that was never created) or
-        ValueError (text that UTF-8 cannot hold); of several reasons with the first in this order.
+        The future fails with ValueError (text that UTF-8 cannot hold), DuplicateEvent (the inbox
+        has the event), ExecutionAlreadyExists (the ARN or the id is taken), AppendConflict (a step
+        is not the next of its execution) or ExecutionDoesNotExist (a step, end or timer of an
+        execution that was never created); of several reasons with the first in this order.
         It fails with LogUnavailable when the disk refuses, and then nothing that was not durable
         will become so; with LogDamaged when the file turns out to be damaged.
         """

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from eventmill.errors import ExecutionAlreadyExists, LogUnavailable
+from eventmill.errors import ExecutionAlreadyExists, LogDamaged, LogUnavailable
 from eventmill.log.memory import MemoryEventLog
 from eventmill.log.sqlite import SqliteEventLog
 from eventmill.machine.facts import TaskSucceeded
@@ -259,6 +259,24 @@ async def test_a_start_that_the_disk_refuses_leaves_no_trace(clock: VirtualClock
             await world.start("one")
         assert world.engine.in_memory == 0
         assert await log.executions() == []
+
+
+async def test_a_damaged_log_stops_the_engine(clock: VirtualClock) -> None:
+    damaged = False
+
+    def fail(transaction: Transaction) -> Exception | None:
+        return LogDamaged("the file is no database any more") if damaged else None
+
+    async def damage(event: Json, context: object) -> Json:
+        nonlocal damaged
+        damaged = True
+        return None
+
+    log = MemoryEventLog(fail=fail)
+    async with World(log, clock, {"echo": damage}, {"one": ONE}) as world:
+        await world.start("one")
+        with pytest.raises(LogDamaged):
+            await world.time
 
 
 async def test_commands_leave_only_after_their_step_is_durable(clock: VirtualClock) -> None:

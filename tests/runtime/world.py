@@ -42,11 +42,11 @@ class World:
         dispatch = LambdaFunction(self._executor)
         self.engine = Engine(self.log, self.clock, self.catalog, dispatch, Home(), self.quotas)
         self.recovered = await self.engine.recover()
-        self._time = asyncio.ensure_future(self.engine.keep_time())
+        self.time = asyncio.ensure_future(self.engine.keep_time())
         return self
 
     async def __aexit__(self, *error: object) -> None:
-        self._time.cancel()
+        self.time.cancel()
         self.engine.close()
         await self._executor.__aexit__(None, None, None)
 

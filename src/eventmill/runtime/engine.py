@@ -105,6 +105,7 @@ class Engine:
         self._ends: dict[int, asyncio.Future[ExecutionRow]] = {}
         self._loads: dict[int, asyncio.Task[None]] = {}
         self._last_id = 0
+        self._broken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     @property
     def in_memory(self) -> int:
@@ -285,8 +286,8 @@ class Engine:
             _log.warning("%s: %s", live.row.arn, error)
             self._forget(live)
             self._load(live.id, step.fact, taken, pause_ms=_PAUSE_MS)
-        else:
-            raise error
+        elif not self._broken.done():
+            self._broken.set_exception(error)
 
     # Acting on what is durable
 
@@ -362,8 +363,17 @@ class Engine:
         return taken
 
     async def keep_time(self) -> None:
-        """Wake executions whose time has come, until cancelled."""
-        await self._timekeeper.run()
+        """Wake executions whose time has come, until cancelled.
+
+        Raises:
+            LogDamaged: The log cannot be trusted any more; nothing runs on.
+        """
+        time = asyncio.ensure_future(self._timekeeper.run())
+        try:
+            await asyncio.wait((time, self._broken), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            time.cancel()
+        await (self._broken if self._broken.done() else time)
 
     async def _wake(self, executions: Iterable[int]) -> None:
         for execution in executions:
