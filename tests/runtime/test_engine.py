@@ -261,6 +261,67 @@ async def test_a_start_that_the_disk_refuses_leaves_no_trace(clock: VirtualClock
         assert await log.executions() == []
 
 
+async def test_a_handler_under_way_is_not_run_again_when_its_execution_is_read_again(
+    clock: VirtualClock,
+) -> None:
+    calls: list[str] = []
+    release = asyncio.Event()
+    refusing = False
+
+    def refuse(transaction: Transaction) -> Exception | None:
+        return LogUnavailable("disk full") if refusing else None
+
+    async def slow(event: Json, context: object) -> Json:
+        calls.append("slow")
+        await release.wait()
+        return None
+
+    async def quick(event: Json, context: object) -> Json:
+        nonlocal refusing
+        calls.append("quick")
+        refusing = True
+        return None
+
+    both = {"Type": "Parallel", "End": True, "Branches": [
+        {"StartAt": name, "States": {name: call(name, End=True)}} for name in ("slow", "quick")
+    ]}  # fmt: skip
+    handlers = {"slow": slow, "quick": quick}
+    machines = {"both": {"StartAt": "Both", "States": {"Both": both}}}
+    async with World(MemoryEventLog(fail=refuse), clock, handlers, machines) as world:
+        row = await world.start("both")
+        await settled()
+        refusing = False
+        clock.advance(250)
+        await settled()
+        release.set()
+        assert (await world.engine.ended(row.id)).status == "SUCCEEDED"
+        assert calls == ["slow", "quick"]
+
+
+async def test_what_a_sleeper_does_next_waits_for_the_disk(clock: VirtualClock) -> None:
+    calls: list[Json] = []
+    refusing = False
+
+    def refuse(transaction: Transaction) -> Exception | None:
+        return LogUnavailable("disk full") if refusing and transaction.steps else None
+
+    async def count(event: Json, context: object) -> Json:
+        calls.append(event)
+        return event
+
+    log = MemoryEventLog(fail=refuse)
+    async with World(log, clock, {"echo": count}, {"sleep": SLEEP}) as world:
+        row = await world.start("sleep")
+        refusing = True
+        clock.advance(3_600_000)
+        await settled()
+        assert calls == []
+        refusing = False
+        clock.advance(250)
+        assert (await world.engine.ended(row.id)).status == "SUCCEEDED"
+        assert len(calls) == 1
+
+
 async def test_a_damaged_log_stops_the_engine(clock: VirtualClock) -> None:
     damaged = False
 

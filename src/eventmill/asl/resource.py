@@ -114,7 +114,7 @@ def _integration(
         text=text,
         kind="integration",
         service=service,
-        action=action.removesuffix(_CALLBACK),
+        action=action,
         pattern="callback" if pattern == _CALLBACK else "request",
     )
 

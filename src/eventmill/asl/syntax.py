@@ -26,7 +26,7 @@ class Resource:
 
     `kind` is `function` for the ARN of a Lambda function and `integration` for
     `arn:aws:states:::service:action`; only those two run here so far. `pattern` is `callback`
-    for `.waitForTaskToken`.
+    for `.waitForTaskToken`, which is a part of `action`, as it is in histories.
     """
 
     text: str

@@ -142,6 +142,7 @@ class Execution:
         self.status = ""
         self.sequence = 0  # the id of the last event
         self.start_ms = 0
+        self.stop_ms: int | None = None
         self.input = EMPTY_OBJECT
         self.output: Payload | None = None
         self.failure: Failure | None = None
@@ -253,6 +254,7 @@ def _ended(status: str) -> "_Evolve":
     def apply(execution: Execution, frame: Frame, event: HistoryEvent) -> None:
         details = event.details or {}
         execution.status = status
+        execution.stop_ms = event.at_ms
         if "output" in details:
             execution.output = event.payload("output")
         else:

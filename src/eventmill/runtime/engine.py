@@ -336,9 +336,8 @@ class Engine:
     def _announce(self, live: _Live) -> None:
         future = self._ends.pop(live.id, None)
         if future is not None:
-            now_ms = self._clock.now_ms()
-            status = live.execution.status
-            future.set_result(replace(live.row, status=status, stop_ms=now_ms, steps=live.step))
+            status, stop_ms = live.execution.status, live.execution.stop_ms
+            future.set_result(replace(live.row, status=status, stop_ms=stop_ms, steps=live.step))
 
     def _forget(self, live: _Live) -> None:
         if self._live.get(live.id) is live:

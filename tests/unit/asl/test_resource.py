@@ -26,7 +26,7 @@ def test_lambda_is_invoked_in_both_patterns(suffix: str, pattern: str, partition
 
     assert isinstance(resource, Resource)
     assert (resource.text, resource.kind, resource.service, resource.action, resource.pattern) == (
-        text, "integration", "lambda", "invoke", pattern,
+        text, "integration", "lambda", f"invoke{suffix}", pattern,
     )  # fmt: skip
 
 

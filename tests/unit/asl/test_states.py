@@ -144,7 +144,7 @@ def test_a_callback_waits_for_its_token() -> None:
     assert isinstance(task, Task)
     assert task.resource == Resource(
         text="arn:aws:states:::lambda:invoke.waitForTaskToken",
-        kind="integration", service="lambda", action="invoke", pattern="callback",
+        kind="integration", service="lambda", action="invoke.waitForTaskToken", pattern="callback",
     )  # fmt: skip
     assert (task.timeout_seconds, task.heartbeat_seconds, task.retry, task.catch) == (
         None, None, (), (),

@@ -6,6 +6,7 @@ import pytest
 
 from eventmill.machine.commands import CancelTask, RunTask
 from eventmill.machine.facts import (
+    StartExecution,
     StopExecution,
     TaskFailed,
     TaskHeartbeat,
@@ -150,6 +151,8 @@ def test_a_callback_task_only_waits_once_it_is_submitted() -> None:
     world.tell(TaskSubmitted(task=command.task, output=Payload.of({"ok": True})))
     assert world.execution.waits_only()
     assert outstanding(world.execution) == []
+    resource = {"resourceType": "lambda", "resource": "invoke.waitForTaskToken"}
+    assert world.history()[-1]["taskSubmittedEventDetails"].items() >= resource.items()
     world.tell(TaskSucceeded(task=command.task, output=Payload(b'{ "by": "hand" }')))
     assert world.execution.output is not None
     assert world.execution.output.text == b'{ "by": "hand" }'
@@ -242,3 +245,13 @@ def test_runtime_errors_end_the_execution_from_inside_a_map_at_once() -> None:
         "The JSONPath '$.none' specified for the field 'x.$' could not be found in the input "
         "'{\"a\":1}'",
     )
+
+
+def test_random_numbers_come_from_the_seed_of_the_execution() -> None:
+    def drawn(seed: int) -> Any:
+        draw = {"Type": "Pass", "Parameters": {"id.$": "States.UUID()"}, "End": True}
+        world = World({"P": draw})
+        world.tell(StartExecution(input=Payload.of({}), seed=seed, role_arn="role"))
+        return world.output()
+
+    assert drawn(1) == drawn(1) != drawn(2)

@@ -136,7 +136,7 @@ def snapshot(execution: Execution) -> Any:
         }
 
     return {
-        "status": execution.status,
+        "status": (execution.status, execution.start_ms, execution.stop_ms),
         "sequence": execution.sequence,
         "input": execution.input.text,
         "output": execution.output and execution.output.text,
