@@ -1,0 +1,167 @@
+"""The API over HTTP, as an ASGI application: AWS JSON 1.0 at `POST /`, and `GET /health`."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any, Final, TypeAlias
+from uuid import uuid4
+
+import msgspec
+
+from eventmill.api.errors import (
+    AccessDeniedException,
+    InternalServerError,
+    MethodNotAllowed,
+    NotFound,
+    RequestEntityTooLarge,
+    RequestTimeout,
+    ServiceUnavailable,
+    UnsupportedMediaType,
+    error_body,
+)
+from eventmill.api.health import health
+from eventmill.api.origin import is_ours
+from eventmill.api.step_functions import call
+from eventmill.errors import LogUnavailable, ServiceError
+from eventmill.runtime.system import System
+
+_log: Final = logging.getLogger(__name__)
+
+Scope: TypeAlias = MutableMapping[str, Any]
+Receive: TypeAlias = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send: TypeAlias = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+Application: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+CONTENT_TYPE: Final = b"application/x-amz-json-1.0"
+
+# AWS takes requests of 1 MiB. A text is longer once more when it stands escaped in JSON.
+BODY_BYTES_MAX: Final = 1_048_576 + 262_144
+_BODY_SECONDS: Final = 30.0
+
+# The methods of each path.
+_PATHS: Final = {"/": ("POST",), "/health": ("GET", "HEAD")}
+
+# AWS writes the members of an answer in alphabetical order.
+_encode: Final = msgspec.json.Encoder(order="sorted").encode
+
+_Headers: TypeAlias = dict[bytes, bytes]
+
+
+class _Disconnected(Exception):
+    """The client went away before its request was complete: nobody is there to be answered."""
+
+
+def application(system: System, *, body_seconds: float = _BODY_SECONDS) -> Application:
+    """The API of a running system. A body must arrive within `body_seconds`."""
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        assert scope["type"] == "http", "the server is told to serve HTTP only"
+        request_id = str(uuid4())
+        try:
+            status, body = await _respond(system, scope, receive, body_seconds)
+        except _Disconnected:
+            return
+        except ServiceError as error:
+            status, body = error.http_status, error_body(error)
+        except LogUnavailable as error:
+            status, body = 503, error_body(ServiceUnavailable(f"{error}; try again"))
+        except asyncio.CancelledError:
+            # Only the end of the server cancels a request: its task ends here, but not in silence.
+            status, body = 503, error_body(ServiceUnavailable("The server is stopping; try again"))
+        except Exception:
+            _log.exception("request %s failed", request_id)
+            message = (
+                f"Something unexpected happened; the server's log says more under {request_id}"
+            )
+            status, body = 500, error_body(InternalServerError(message))
+        await _send(send, status, _encode(body), request_id)
+
+    return app
+
+
+async def _respond(
+    system: System, scope: Scope, receive: Receive, body_seconds: float
+) -> tuple[int, object]:
+    headers: _Headers = dict(scope["headers"])
+    _check_origin(headers)
+    path, method = scope["path"], scope["method"]
+    if path not in _PATHS:
+        raise NotFound(
+            f"There is nothing at {path[:80]!r}; the API is POST /, its health GET /health"
+        )
+    if method not in _PATHS[path]:
+        raise MethodNotAllowed(f"{path} takes {' and '.join(_PATHS[path])}, not {method[:20]}")
+    if path == "/health":
+        return health(system)
+    _check_content_type(headers)
+    body = await _body(headers, receive, body_seconds)
+    target = headers.get(b"x-amz-target", b"").decode("latin-1")
+    return 200, await call(system, target, body)
+
+
+def _check_origin(headers: _Headers) -> None:
+    origin = headers.get(b"origin")
+    if origin is not None:
+        text, host = origin.decode("latin-1"), headers.get(b"host", b"").decode("latin-1")
+        if not is_ours(text, host):
+            raise AccessDeniedException(f"Web pages of {text[:80]!r} may not use this API")
+
+
+def _check_content_type(headers: _Headers) -> None:
+    given = headers.get(b"content-type", b"")
+    if given.split(b";", 1)[0].strip().lower() != CONTENT_TYPE:
+        raise UnsupportedMediaType(
+            f"Content-Type must be {CONTENT_TYPE.decode()}; it is {given[:80].decode('latin-1')!r}"
+        )
+
+
+async def _body(headers: _Headers, receive: Receive, body_seconds: float) -> bytes:
+    """The whole body of a request.
+
+    Raises:
+        RequestEntityTooLarge: It is over the limit, or says that it will be.
+        RequestTimeout: It did not come in time.
+    """
+    announced = headers.get(b"content-length", b"")
+    if announced.isdigit() and int(announced[:20]) > BODY_BYTES_MAX:
+        raise _too_large()
+    try:
+        async with asyncio.timeout(body_seconds):
+            return await _received(receive)
+    except TimeoutError:
+        message = f"The body did not arrive within {body_seconds:g} seconds"
+        raise RequestTimeout(message) from None
+
+
+async def _received(receive: Receive) -> bytes:
+    parts, size = [], 0
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise _Disconnected
+        parts.append(message.get("body", b""))
+        size += len(parts[-1])
+        if size > BODY_BYTES_MAX:
+            raise _too_large()
+        if not message.get("more_body", False):
+            return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+def _too_large() -> RequestEntityTooLarge:
+    return RequestEntityTooLarge(f"A request may have {BODY_BYTES_MAX} bytes at most")
+
+
+# After these the rest of a body may still be on its way, so the connection is of no more use.
+_CLOSES: Final = frozenset({408, 413, 503})
+
+
+async def _send(send: Send, status: int, body: bytes, request_id: str) -> None:
+    headers = [
+        (b"content-type", CONTENT_TYPE),
+        (b"content-length", str(len(body)).encode()),
+        (b"x-amzn-requestid", request_id.encode()),
+    ]
+    if status in _CLOSES:
+        headers.append((b"connection", b"close"))
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
