@@ -110,10 +110,11 @@ _LOST_OUTPUT: Final = Payload(b"null")
 
 
 def _start(numbers: list[int], events: Sequence[HistoryEvent]) -> Fact:
-    event = events[0]
-    return StartExecution(
-        input=event.payload("input"), seed=event.noted("seed"), role_arn=event.text("roleArn")
-    )
+    details, internal = events[0].details or {}, events[0].internal or {}
+    input, role_arn, seed = details["input"], details["roleArn"], internal["seed"]
+    if not (isinstance(input, Payload) and isinstance(role_arn, str) and isinstance(seed, int)):
+        raise ValueError("ExecutionStarted lacks what a start needs")
+    return StartExecution(input=input, seed=seed, role_arn=role_arn)
 
 
 def _output(events: Sequence[HistoryEvent], *types: str) -> Payload:
@@ -122,10 +123,13 @@ def _output(events: Sequence[HistoryEvent], *types: str) -> Payload:
 
 def _reason(events: Sequence[HistoryEvent], *types: str) -> dict[str, str | None]:
     details = next((event.details for event in events if event.type in types), None) or {}
-    error, cause = details.get("error"), details.get("cause")
-    assert error is None or isinstance(error, str)
-    assert cause is None or isinstance(cause, str)
-    return {"error": error, "cause": cause}
+    return {name: _text_or_none(details.get(name)) for name in ("error", "cause")}
+
+
+def _text_or_none(value: object) -> str | None:
+    if value is None or isinstance(value, str):
+        return value
+    raise ValueError(f"{value!r} is no text")
 
 
 _RESTORE: Final[dict[str, Callable[[list[int], Sequence[HistoryEvent]], Fact]]] = {

@@ -24,7 +24,7 @@ from eventmill.machine.facts import (
 from eventmill.machine.transition import advance, outstanding
 from eventmill.model import AWS_QUOTAS, Payload
 from eventmill.ports import StepRow
-from eventmill.runtime.replay import verify
+from eventmill.runtime.replay import replay, verify
 from tests.unit.machine.worlds import IDENTITY, World, snapshot
 
 RETRY = [{"ErrorEquals": ["Flaky"], "IntervalSeconds": 1, "JitterStrategy": "FULL"}]
@@ -183,6 +183,33 @@ def test_a_step_that_does_not_follow_is_found() -> None:
         verify(IDENTITY, world.machine, AWS_QUOTAS, rows)
     assert caught.value.step == 2
     assert caught.value.computed == world.bodies[1]
+
+
+@pytest.mark.parametrize(
+    ("place", "value"),
+    [((2, 0, 4, "input"), None), ((2, 0, 4, "roleArn"), 7), ((2, 0, 5), {}), ((1, 0), "Nothing")],
+)
+def test_a_step_that_somebody_changed_is_no_step(place: tuple[Any, ...], value: Any) -> None:
+    world = World({"A": {"Type": "Pass", "End": True}})
+    world.start()
+    forged = json.loads(world.bodies[0])
+    holder = forged
+    for key in place[:-1]:
+        holder = holder[key]
+    if value is None:
+        del holder[place[-1]]
+    else:
+        holder[place[-1]] = value
+    with pytest.raises(ValueError, match=r"step|start"):
+        decode_step(json.dumps(forged).encode())
+
+
+def test_an_event_that_fits_nowhere_is_told() -> None:
+    world = World({"A": call("a", End=True)})
+    world.start()
+    rows = [StepRow(execution=1, step=1, body=world.bodies[0])] * 2
+    with pytest.raises(ValueError, match="does not fit"):
+        replay(IDENTITY, world.machine, AWS_QUOTAS, rows)
 
 
 def test_a_stored_step_keeps_json_text_byte_for_byte() -> None:

@@ -1,0 +1,5 @@
+"""`python -m eventmill` is the command `eventmill`."""
+
+from eventmill.cli.main import main
+
+main()

@@ -1,0 +1,85 @@
+"""Calls operations of a running server: AWS JSON 1.0 over HTTP."""
+
+import http.client
+from typing import Final
+from urllib.parse import urlsplit
+
+from eventmill.cli.failures import EnvironmentRefused, Refused
+from eventmill.model import Json, decode_json, encode_json
+
+_TIMEOUT_SECONDS: Final = 30
+_TARGET: Final = "AWSStepFunctions"
+_NO_SERVER: Final = "start one with eventmill up, or name another: --endpoint URL"
+
+
+class OperationFailed(Refused):
+    """The server answered an operation with an error; `name` is the error's name on the wire."""
+
+    def __init__(self, name: str, message: str) -> None:
+        super().__init__(f"{name}: {message}" if message else name)
+        self.name = name
+
+
+class Client:
+    """A server at an endpoint such as `http://127.0.0.1:8083`; one connection for each call."""
+
+    def __init__(self, endpoint: str) -> None:
+        """Name the server; nothing is sent yet.
+
+        Raises:
+            ValueError: `endpoint` is no URL with http or https and a host.
+        """
+        parts = urlsplit(endpoint)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise ValueError(f"{endpoint!r} is no address like http://127.0.0.1:8083")
+        self.endpoint = endpoint
+        self._connect = (
+            http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
+        )
+        self._host, self._port = parts.hostname, parts.port
+        self._path = parts.path or "/"
+
+    def call(self, operation: str, request: dict[str, Json]) -> dict[str, Json]:
+        """Call an operation and return its answer.
+
+        Raises:
+            OperationFailed: The server answered with an error.
+            EnvironmentRefused: There is no server at this address, or it is no Eventmill.
+        """
+        status, body = self._post(operation, encode_json(request))
+        try:
+            answer = decode_json(body or b"{}")
+        except ValueError:
+            answer = None
+        if not isinstance(answer, dict):
+            raise self._stranger(f"it answered {operation} with status {status} and no JSON object")
+        if status == 200:
+            return answer
+        name = str(answer.get("__type") or "").rsplit("#", 1)[-1]
+        if not name:
+            raise self._stranger(f"it answered {operation} with status {status}")
+        message = answer.get("message") or answer.get("Message")
+        raise OperationFailed(name, str(message or ""))
+
+    def _post(self, operation: str, body: bytes) -> tuple[int, bytes]:
+        connection = self._connect(self._host, self._port, timeout=_TIMEOUT_SECONDS)
+        headers = {
+            "Content-Type": "application/x-amz-json-1.0",
+            "X-Amz-Target": f"{_TARGET}.{operation}",
+        }
+        try:
+            connection.request("POST", self._path, body, headers)
+            response = connection.getresponse()
+            return response.status, response.read()
+        except OSError as error:
+            reason = error.strerror or str(error)
+            message = f"no server answers at {self.endpoint}: {reason}"
+            raise EnvironmentRefused(message, _NO_SERVER) from error
+        except http.client.HTTPException as error:
+            raise self._stranger(f"it answered with something else than HTTP: {error!r}") from error
+        finally:
+            connection.close()
+
+    def _stranger(self, what: str) -> EnvironmentRefused:
+        message = f"the server at {self.endpoint} is no Eventmill: {what}"
+        return EnvironmentRefused(message, _NO_SERVER)

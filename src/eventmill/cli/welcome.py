@@ -1,0 +1,115 @@
+"""What `eventmill up` says when it is ready: what runs, what is watched and where all of it is."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from eventmill import __version__
+from eventmill.cli.narration import Narrator
+from eventmill.cli.output import painted
+from eventmill.cli.texts import count, printable
+from eventmill.log.connection import sqlite_is_affected, sqlite_version
+from eventmill.model import Json
+from eventmill.runtime.supervisor import Watch
+from eventmill.runtime.system import System
+from eventmill.trigger import FilesystemSource, Trigger
+
+
+def greet(system: System, address: str, narrator: Narrator) -> None:
+    """Say that the server is ready, and what may be wrong with what it runs on."""
+    text = f"Ready: {address}" if narrator.quiet else "\n".join(_lines(system, address))
+    narrator.tell("ready", text, **_document(system, address))
+    if not system.project.workflows:
+        where = system.settings.project / "workflows"
+        narrator.warn(f"{where} has no state machine; eventmill new DIR makes a project with one")
+    if sqlite_is_affected(sqlite_version()):
+        narrator.warn(
+            f"SQLite {sqlite_version()} has a bug that can damage the log (sqlite.org/wal.html, "
+            "the WAL-reset bug); an SQLite without it comes with: pip install 'eventmill[sqlite]'"
+        )
+
+
+def _lines(system: System, address: str) -> Iterator[str]:
+    settings = system.settings
+    yield f"Eventmill {__version__} runs {printable(str(settings.project))}"
+    for name, values in (
+        ("API", [address]),
+        ("data", [str(settings.data)]),
+        ("log", [str(settings.log_path)]),
+        ("machines", [workflow.name for workflow in system.project.workflows] or ["none"]),
+        ("watches", list(_watched(system)) or ["nothing"]),
+        ("handlers", [", ".join(sorted(system.project.handlers.handlers)) or "none"]),
+        ("workers", [_workers(system)]),
+    ):
+        for number, value in enumerate(values):
+            yield f"  {name if number == 0 else '':<9} {printable(value)}"
+    if system.recovered:
+        taken = count(system.recovered, "execution")
+        yield f"  {'recovered':<9} {taken} of the last server, which go on"
+    yield f"{painted('Ready.', 'green')} Ctrl-C stops."
+
+
+def _workers(system: System) -> str:
+    settings = system.settings
+    if settings.isolation == "inline":
+        return "none: handlers run in the server itself"
+    if not system.project.handlers.handlers:
+        return "none: there are no handlers"
+    return f"{settings.workers} {'process' if settings.workers == 1 else 'processes'}"
+
+
+def _watched(system: System) -> Iterator[str]:
+    for watch in system.watches:
+        for trigger in watch.triggers:
+            folder = _folder(system, trigger.source)
+            missing = "" if folder.is_dir() else "  (this folder is missing)"
+            disabled = "" if trigger.enabled else "  (the trigger is disabled)"
+            files = _files(trigger.source)
+            yield (f"{folder}  {files} → {_machine(trigger)}  by {trigger.name}{missing}{disabled}")
+
+
+def _files(source: FilesystemSource) -> str:
+    files = " ".join(source.include) or "all files"
+    return files + "".join(f", not {glob}" for glob in source.exclude)
+
+
+def _folder(system: System, source: FilesystemSource) -> Path:
+    return Path(os.path.abspath(system.settings.project / source.path))
+
+
+def _machine(trigger: Trigger) -> str:
+    return trigger.state_machine.rsplit(":", 1)[-1]
+
+
+def _document(system: System, address: str) -> dict[str, Json]:
+    settings = system.settings
+    return {
+        "version": __version__,
+        "endpoint": address,
+        "pid": os.getpid(),
+        "project": str(settings.project),
+        "data": str(settings.data),
+        "log": str(settings.log_path),
+        "stateMachines": [workflow.name for workflow in system.project.workflows],
+        "watches": [_watch_document(system, watch) for watch in system.watches],
+        "handlers": [*sorted(system.project.handlers.handlers)],
+        "workers": 0 if settings.isolation == "inline" else settings.workers,
+        "recovered": system.recovered,
+    }
+
+
+def _watch_document(system: System, watch: Watch) -> dict[str, Json]:
+    source = watch.triggers[0].source
+    return {
+        "folder": str(_folder(system, source)),
+        "include": [*source.include],
+        "exclude": [*source.exclude],
+        "triggers": [
+            {
+                "name": trigger.name,
+                "stateMachine": _machine(trigger),
+                "enabled": trigger.enabled,
+            }
+            for trigger in watch.triggers
+        ],
+    }
