@@ -182,6 +182,23 @@ def test_mistakes_in_triggers(run: Run, project: Path) -> None:
     ]
 
 
+def test_two_triggers_that_watch_the_same_files_at_another_pace(run: Run, project: Path) -> None:
+    source = (
+        "Source: {Type: filesystem, Path: drop, StableSeconds: %s}\nTarget: {StateMachine: only}\n"
+    )
+    write(project / "triggers/fast.yaml", source % 0)
+    write(project / "triggers/slow.yaml", source % 9)
+
+    result = run("validate")
+
+    assert result.exit_code == 1
+    assert (
+        f"triggers/slow.yaml: error SOURCES_AT_ODDS: watches the same files as "
+        f"{project}/triggers/fast.yaml with another StableSeconds or ScanSeconds; "
+        "give both the same at /Source"
+    ) in result.stdout
+
+
 def test_findings_for_programs(run: Run, project: Path) -> None:
     write(project / "workflows/a.asl.json", '{"StartAt": "B", "States": {"A": {"Type": "Fail"}}}')
 

@@ -249,36 +249,36 @@ def _event(
     )
 
 
-def test_reports_all_mistakes_at_once() -> None:
-    assert mistakes_in(
-        {
-            "Coment": "x",
-            "Enabled": "yes",
-            "Source": {
-                "Type": "filesystem",
-                "Path": "",
-                "Recursiv": True,
-                "Include": ["*.csv", 1, "/abs", "a/../b", ""],
-                "Exclude": "*.part",
-                "StableSeconds": -1,
-                "ScanSeconds": True,
-            },
-            "EventPattern": {"detail": {"name": [{"sufix": ".csv"}]}},
-            "Target": {
-                "StateMachine": "my machine",
-                "Input": 1,
-                "InputPath": "detail",
-                "InputTransformer": {
-                    "InputPathsMap": {"a/b": "$$.x", "AWS": 1},
-                    "InputTemplate": '{"f": <fil>}',
-                    "Extra": 1,
-                },
-                "ExecutionName": "fixed",
-                "inputpath": "$",
-            },
+ALL_WRONG: Json = {
+    "Coment": "x",
+    "Enabled": "yes",
+    "Source": {
+        "Type": "filesystem",
+        "Path": "",
+        "Recursiv": True,
+        "Include": ["*.csv", 1, "/abs", "a/../b", ""],
+        "Exclude": "*.part",
+        "StableSeconds": -1,
+        "ScanSeconds": True,
+    },
+    "EventPattern": {"detail": {"name": [{"sufix": ".csv"}]}},
+    "Target": {
+        "StateMachine": "my machine",
+        "Input": 1,
+        "InputPath": "detail",
+        "InputTransformer": {
+            "InputPathsMap": {"a/b": "$$.x", "AWS": 1},
+            "InputTemplate": '{"f": <fil>}',
+            "Extra": 1,
         },
-        name="a b",
-    ) == [
+        "ExecutionName": "fixed",
+        "inputpath": "$",
+    },
+}
+
+
+def test_reports_all_mistakes_at_once() -> None:
+    assert mistakes_in(ALL_WRONG, name="a b") == [
         (
             "",
             "the file's name 'a b' cannot name a trigger: 1 to 80 characters, without spaces and "

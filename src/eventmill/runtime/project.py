@@ -14,7 +14,7 @@ from eventmill.model import Json, Quotas, decode_json, record
 from eventmill.runtime.documents import YAML_SUFFIXES, Document, read_document
 from eventmill.runtime.findings import ERROR, Finding, from_diagnostic, from_line
 from eventmill.runtime.settings import Settings
-from eventmill.trigger import InvalidTrigger, Trigger, parse_trigger
+from eventmill.trigger import InvalidTrigger, Source, Trigger, parse_trigger
 
 WORKFLOW_ENDING: Final = ".asl.json"
 TRIGGER_ENDINGS: Final = (".json", *YAML_SUFFIXES)
@@ -187,12 +187,25 @@ def _handler_finding(folder: Path, line: str) -> Finding:
 def _load_triggers(settings: Settings, machines: set[str]) -> tuple[list[Trigger], list[Finding]]:
     paths = trigger_files(settings.project)
     triggers, findings = [], list(_clashes((path.stem, path) for path in paths))
+    sources: dict[str, tuple[Source, Path]] = {}
     for path in paths:
         trigger, found = check_trigger(path, machines)
         findings += found
         if trigger is not None:
             triggers.append(trigger)
+            source, first = sources.setdefault(trigger.source.name, (trigger.source, path))
+            if source != trigger.source:
+                findings.append(_at_odds(path, first))
     return triggers, findings
+
+
+def _at_odds(path: Path, first: Path) -> Finding:
+    """Two triggers watch the same files, which one sensor does, but not at the same pace."""
+    message = (
+        f"watches the same files as {first} with another StableSeconds or ScanSeconds; "
+        "give both the same"
+    )
+    return Finding(path=path, code="SOURCES_AT_ODDS", message=message, pointer="/Source")
 
 
 def check_trigger(

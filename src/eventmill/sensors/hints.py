@@ -10,7 +10,7 @@ import os
 import sys
 import threading
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from enum import Enum
 from typing import Final, NamedTuple
 
@@ -52,7 +52,7 @@ class Hint(NamedTuple):
     path: str
 
 
-class Hints(FileSystemEventHandler):
+class Hints:
     """Gathers hints from watchdog's threads for the event loop.
 
     It holds `hints_max` at most. When more come, it forgets those that came too late and says so:
@@ -80,10 +80,15 @@ class Hints(FileSystemEventHandler):
         _quieten_watchdog()
         with self._lifetime:
             try:
-                for observer, events in () if self._stopped else _observers():
-                    self._observers.append(observer)
-                    observer.schedule(self, self._folder, recursive=recursive, event_filter=events)
-                    observer.start()
+                for ear in () if self._stopped else _ears():
+                    self._observers.append(ear.observer)
+                    ear.observer.schedule(
+                        Listener(self, self._folder, prompt=ear.prompt),
+                        self._folder,
+                        recursive=recursive,
+                        event_filter=ear.events,
+                    )
+                    ear.observer.start()
             except OSError as error:
                 _log.warning(
                     "%s: changes are found by scanning only: %s", self._folder, error.strerror
@@ -133,12 +138,40 @@ class Hints(FileSystemEventHandler):
         except RuntimeError:
             return  # The loop is closed, so nobody waits for hints any more.
 
+
+class Listener(FileSystemEventHandler):
+    """Translates what watchdog says; watchdog calls it in a thread of its own.
+
+    `prompt` says whether it hears of closed files at once. What comes late does not tell that a
+    file is complete: another writer may have opened it since.
+    """
+
+    def __init__(self, hints: Hints, folder: str, *, prompt: bool) -> None:
+        self._hints = hints
+        self._prefix = f"{folder}/"
+        self._prompt = prompt
+
     def dispatch(self, event: FileSystemEvent) -> None:
-        """Translate one event of watchdog; it calls this in a thread of its own."""
-        for kind, path in _meaning(event):
+        """Turn one event of watchdog into hints."""
+        for kind, path in self._meaning(event):
             full = os.fsdecode(path)
-            if full.startswith(f"{self._folder}/"):
-                self.add(Hint(kind, full[len(self._folder) + 1 :]))
+            if full.startswith(self._prefix):
+                self._hints.add(Hint(kind, full[len(self._prefix) :]))
+
+    def _meaning(self, event: FileSystemEvent) -> Iterable[tuple[Kind, bytes | str]]:
+        if isinstance(event, FileClosedEvent):
+            yield Kind.COMPLETE if self._prompt else Kind.TOUCHED, event.src_path
+        elif isinstance(event, FileMovedEvent):
+            yield Kind.TOUCHED, event.src_path
+            yield Kind.COMPLETE, event.dest_path
+        elif isinstance(event, FileDeletedEvent):
+            yield Kind.DELETED, event.src_path
+        elif isinstance(event, DirMovedEvent):
+            yield Kind.FOLDER, event.dest_path
+        elif isinstance(event, DirCreatedEvent):
+            yield Kind.FOLDER, event.src_path
+        elif isinstance(event, FileCreatedEvent | FileModifiedEvent):
+            yield Kind.TOUCHED, event.src_path
 
 
 def _quieten_watchdog() -> None:
@@ -149,49 +182,27 @@ def _quieten_watchdog() -> None:
     warnings.filterwarnings("ignore", message="Callback with id", category=RuntimeWarning)
 
 
-def _meaning(event: FileSystemEvent) -> Iterable[tuple[Kind, bytes | str]]:
-    if isinstance(event, FileClosedEvent):
-        yield Kind.COMPLETE, event.src_path
-    elif isinstance(event, FileMovedEvent):
-        # This may come half a second late, when another file is there already.
-        yield Kind.TOUCHED, event.src_path
-        yield Kind.COMPLETE, event.dest_path
-    elif isinstance(event, FileDeletedEvent):
-        yield Kind.DELETED, event.src_path
-    elif isinstance(event, DirMovedEvent):
-        yield Kind.FOLDER, event.dest_path
-    elif isinstance(event, DirCreatedEvent):
-        yield Kind.FOLDER, event.src_path
-    elif isinstance(event, FileCreatedEvent | FileModifiedEvent):
-        yield Kind.TOUCHED, event.src_path
+class _Ear(NamedTuple):
+    observer: BaseObserver
+    events: list[type[FileSystemEvent]]
+    prompt: bool
 
 
-_Events = list[type[FileSystemEvent]]
+def _ears() -> Iterator[_Ear]:
+    """What to listen with. Each observer holds a thread from its making on, so make one at a time.
 
-
-def _observers() -> list[tuple[BaseObserver, _Events]]:
+    Raises:
+        OSError: The system has no more inotify instances.
+    """
+    moves: list[type[FileSystemEvent]] = [FileMovedEvent, DirMovedEvent, DirCreatedEvent]
     if sys.platform != "linux":
         # Nothing says here that a file was closed.
-        return [
-            (
-                Observer(),
-                [
-                    FileCreatedEvent,
-                    FileModifiedEvent,
-                    FileMovedEvent,
-                    FileDeletedEvent,
-                    DirCreatedEvent,
-                    DirMovedEvent,
-                ],
-            )
-        ]
+        touches: list[type[FileSystemEvent]] = [FileCreatedEvent, FileModifiedEvent]
+        yield _Ear(Observer(), [*touches, *moves, FileDeletedEvent], prompt=False)
+        return
     # When a file leaves the folder by a move, watchdog holds everything back for half a second, in
     # case it turns up elsewhere in it. Handlers that archive what they have read would slow every
-    # other file down, so a second observer listens for files that are closed, and for no moves.
-    return [
-        (InotifyObserver(), [FileClosedEvent, FileDeletedEvent]),
-        (
-            InotifyObserver(generate_full_events=True),
-            [FileClosedEvent, FileMovedEvent, DirCreatedEvent, DirMovedEvent],
-        ),
-    ]
+    # other file down, so one observer listens for files that are closed, and for no moves. It does
+    # not learn of folders that are moved into the folder, so the other one listens there.
+    yield _Ear(InotifyObserver(), [FileClosedEvent, FileDeletedEvent], prompt=True)
+    yield _Ear(InotifyObserver(generate_full_events=True), [FileClosedEvent, *moves], prompt=False)

@@ -1,4 +1,5 @@
 import asyncio
+import threading
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from watchdog.events import (
     FileSystemEvent,
 )
 
-from eventmill.sensors.hints import Hint, Hints, Kind
+from eventmill.sensors.hints import Hint, Hints, Kind, Listener
 
 
 @pytest.mark.parametrize(
@@ -37,10 +38,17 @@ from eventmill.sensors.hints import Hint, Hints, Kind
 )
 async def test_translates_what_watchdog_says(event: FileSystemEvent, expected: list[Hint]) -> None:
     hints = Hints("/in")
-    hints.dispatch(event)
+    Listener(hints, "/in", prompt=True).dispatch(event)
     hints.add(Hint(Kind.TOUCHED, "end"))
 
     assert await hints.take() == ([*expected, Hint(Kind.TOUCHED, "end")], False)
+
+
+async def test_hearing_late_of_a_closed_file_does_not_tell_that_it_is_complete() -> None:
+    hints = Hints("/in")
+    Listener(hints, "/in", prompt=False).dispatch(FileClosedEvent("/in/a"))
+
+    assert await hints.take() == ([Hint(Kind.TOUCHED, "a")], False)
 
 
 async def test_a_hint_that_is_repeated_counts_from_its_last_time() -> None:
@@ -69,23 +77,28 @@ async def test_takes_hints_from_other_threads() -> None:
     assert await taking == ([Hint(Kind.COMPLETE, "a")], False)
 
 
+def inotify_threads() -> list[str]:
+    names = (type(thread).__name__ for thread in threading.enumerate())
+    return [name for name in names if name.startswith("Inotify")]
+
+
 async def test_goes_on_without_hints_when_the_system_gives_none(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     hints = Hints(f"{tmp_path}/none")
     await asyncio.to_thread(hints.start, recursive=True)
-    await asyncio.to_thread(hints.stop)
 
+    assert inotify_threads() == []
     assert caplog.messages == [
         f"{tmp_path}/none: changes are found by scanning only: No such file or directory"
     ]
 
 
-async def test_is_not_started_after_it_was_stopped(tmp_path: Path) -> None:
+async def test_listens_until_it_is_stopped_and_not_again(tmp_path: Path) -> None:
     hints = Hints(str(tmp_path))
-    hints.stop()
     await asyncio.to_thread(hints.start, recursive=True)
-    (tmp_path / "a").write_text("x")
-    hints.add(Hint(Kind.TOUCHED, "end"))
-
-    assert await hints.take() == ([Hint(Kind.TOUCHED, "end")], False)
+    assert inotify_threads()
+    await asyncio.to_thread(hints.stop)
+    assert inotify_threads() == []
+    await asyncio.to_thread(hints.start, recursive=True)
+    assert inotify_threads() == []
