@@ -79,6 +79,8 @@ def run() -> None:
         os.kill(process.pid, signal.SIGKILL)
         process.wait()
     interrupted = [each for each in executions() if each["status"] == "RUNNING"]
+    if not interrupted:
+        raise Disappointed("all had ended before the server died; try more files: --copies 8")
     show_status()
     say(5, "Drop one more file, while nobody looks")
     shutil.copy(WEATHER / "sf-temps.csv", PROJECT / "data/inbox/sf-late.csv")

@@ -11,7 +11,7 @@ import pytest
 @pytest.mark.timeout(150)
 def test_the_demo_keeps_its_promises(project_root: Path, tmp_path: Path) -> None:
     folder = tmp_path / "the demo"
-    words = [sys.executable, "examples/demo.py", "--folder", str(folder), "--copies", "2"]
+    words = [sys.executable, "examples/demo.py", "--folder", str(folder), "--copies", "3"]
     done = subprocess.run(
         words, cwd=project_root, capture_output=True, text=True, timeout=140, check=False
     )
@@ -21,7 +21,7 @@ def test_the_demo_keeps_its_promises(project_root: Path, tmp_path: Path) -> None
     assert "The chain is whole" in done.stdout
     assert "matched, byte for byte" in done.stdout
     results = {path.name for path in (folder / "data/results").glob("*.json")}
-    assert len(results) >= 7
+    assert len(results) >= 10
     assert "sf-late.json" in results
     reason = json.loads((folder / "data/quarantine/seattle-broken.csv.reason.json").read_text())
     assert reason["reason"]["Error"] == "WeatherFileInvalid"
