@@ -218,7 +218,7 @@ class WorkerPool:
         elif call.reruns >= self._settings.reruns_max:
             self._finish(call, exited(call.invocation, status))
         else:
-            pass
+            call.reruns += 1
             call.alone = call.alone or alone
             call.deadline_ms = call.invocation.deadline_ms  # its handler's own begins again
             if call.worker is not None:

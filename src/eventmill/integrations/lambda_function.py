@@ -12,7 +12,7 @@ from uuid import uuid4
 
 from eventmill.arn import function_name
 from eventmill.machine.commands import RunTask
-from eventmill.machine.facts import Fact, TaskFailed, TaskSubmitted, TaskSucceeded
+from eventmill.machine.facts import Fact, TaskFailed, TaskHeartbeat, TaskSubmitted, TaskSucceeded
 from eventmill.model import EMPTY_OBJECT, Json, Payload
 from eventmill.ports import Answer, Executor, Invocation, Raised
 
@@ -25,6 +25,7 @@ class LambdaFunction:
     def __init__(self, executor: Executor) -> None:
         self._executor = executor
         self._ids = count(1)
+        self._alive: dict[int, Callable[[], None]] = {}  # by invocation, while it runs
 
     def run(self, execution_arn: str, command: RunTask, report: Report) -> Callable[[], None]:
         """Invoke the handler; its answer is reported as a fact. The result cancels the call."""
@@ -45,8 +46,24 @@ class LambdaFunction:
             deadline_ms=command.deadline_ms,
         )
         answered = _direct_answer if direct else _enveloped_answer
-        self._executor.invoke(invocation, lambda answer: report(answered(command, answer)))
-        return lambda: self._executor.cancel(invocation.id)
+        self._alive[invocation.id] = lambda: report(TaskHeartbeat(task=command.task))
+
+        def answer(given: Answer) -> None:
+            self._alive.pop(invocation.id, None)
+            report(answered(command, given))
+
+        def cancel() -> None:
+            self._alive.pop(invocation.id, None)
+            self._executor.cancel(invocation.id)
+
+        self._executor.invoke(invocation, answer)
+        return cancel
+
+    def heartbeat(self, invocation: Invocation) -> None:
+        """Take note that a handler says it is alive. Call it in the event loop."""
+        alive = self._alive.get(invocation.id)
+        if alive is not None:
+            alive()
 
 
 def _called_directly(command: RunTask) -> tuple[str, Payload]:

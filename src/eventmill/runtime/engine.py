@@ -20,7 +20,7 @@ from eventmill.events import TriggerEvent
 from eventmill.faults import point
 from eventmill.machine.commands import Command, RunTask
 from eventmill.machine.execution import RUNNING, Execution, Identity, fold
-from eventmill.machine.facts import Fact, StartExecution, StopExecution, TimeReached
+from eventmill.machine.facts import Fact, StartExecution, StopExecution, TaskHeartbeat, TimeReached
 from eventmill.machine.transition import Step, advance, outstanding
 from eventmill.model import Payload, Quotas, record
 from eventmill.ports import Clock, EventLog, ExecutionRow, StepRow, Transaction
@@ -310,7 +310,8 @@ class Engine:
 
         def report(fact: Fact) -> None:
             point("before-answer")
-            self._running.pop(key, None)
+            if not isinstance(fact, TaskHeartbeat):
+                self._running.pop(key, None)
             self.tell(live.id, fact)
 
         self._running[key] = self._dispatch.run(live.row.arn, command, report)

@@ -12,7 +12,7 @@ from eventmill.executors.pool_settings import PoolSettings
 from eventmill.integrations.lambda_function import LambdaFunction
 from eventmill.log.sqlite import SqliteEventLog
 from eventmill.model import record
-from eventmill.ports import Clock, EventLog, Executor, Sensor
+from eventmill.ports import Clock, EventLog, Executor, Invocation, Sensor
 from eventmill.runtime.catalog import Catalog
 from eventmill.runtime.clock import SystemClock
 from eventmill.runtime.engine import Engine
@@ -51,7 +51,12 @@ async def running(settings: Settings, project: Project) -> AsyncIterator[System]
         clock = SystemClock()
         _make_folder(settings)
         log = await stack.enter_async_context(SqliteEventLog.open(settings.log_path))
-        executor = await stack.enter_async_context(_executor(settings))
+        loop = asyncio.get_running_loop()
+
+        def on_heartbeat(invocation: Invocation) -> None:
+            loop.call_soon_threadsafe(dispatch.heartbeat, invocation)
+
+        executor = await stack.enter_async_context(_executor(settings, on_heartbeat))
         catalog = Catalog(log, settings.home, settings.quotas)
         for workflow in project.workflows:
             catalog.add(workflow.name, workflow.text)
@@ -87,10 +92,12 @@ def _make_folder(settings: Settings) -> None:
         ) from error
 
 
-def _executor(settings: Settings) -> AbstractAsyncContextManager[Executor]:
+def _executor(
+    settings: Settings, on_heartbeat: Callable[[Invocation], None]
+) -> AbstractAsyncContextManager[Executor]:
     # Without handlers there is nothing to isolate; who calls one is told that it does not exist.
     if settings.isolation == "inline" or not settings.handlers.is_dir():
-        return InlineExecutor(settings.handlers, home=settings.home)
+        return InlineExecutor(settings.handlers, home=settings.home, on_heartbeat=on_heartbeat)
     mib = settings.memory_mib
     pool = PoolSettings(
         workers=settings.workers,
@@ -100,7 +107,9 @@ def _executor(settings: Settings) -> AbstractAsyncContextManager[Executor]:
             **{name: os.environ[name] for name in settings.environment if name in os.environ},
         },
     )
-    return WorkerPool(settings.handlers, home=settings.home, settings=pool)
+    return WorkerPool(
+        settings.handlers, home=settings.home, settings=pool, on_heartbeat=on_heartbeat
+    )
 
 
 def _watches(settings: Settings, project: Project, clock: Clock) -> tuple[Watch, ...]:
