@@ -4,7 +4,6 @@ The only module that knows more than one face. The command line loads it by its 
 """
 
 import asyncio
-import gc
 import os
 import signal
 import sys
@@ -26,6 +25,7 @@ from eventmill.cli.server_file import endpoint, remove_server_file, write_server
 from eventmill.cli.texts import count, printable
 from eventmill.cli.welcome import greet
 from eventmill.errors import EventmillError, SettingsError
+from eventmill.runtime.collector import spare_the_collector
 from eventmill.runtime.project import Project, load_project
 from eventmill.runtime.settings import Settings
 from eventmill.runtime.system import System, running
@@ -78,17 +78,6 @@ def up(
         asyncio.run(_run(settings, loaded, narrator))
 
 
-def _spare_the_collector() -> None:
-    """Keep the garbage collector from walking what lives as long as the server does.
-
-    Executions are freed by counting references; a full collection for every few thousand of them
-    costs a tenth of the throughput and finds nothing.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(50_000, 50, 100)
-
-
 async def _run(settings: Settings, project: Project, narrator: Narrator) -> None:
     stop = _Stop(narrator)
     try:
@@ -108,7 +97,7 @@ async def _serve(system: System, narrator: Narrator, stop: "_Stop") -> None:
         async with _listening(system) as address:
             greet(system, address, narrator)
             stop.is_ready = True
-            _spare_the_collector()
+            spare_the_collector()
             await until_asked(stop.asked, (system.broken, *failing))
         await _drain(system, narrator)
     if not narrator.quiet:

@@ -1,0 +1,77 @@
+"""The benchmarks by name, and what is expected of them."""
+
+import asyncio
+from collections.abc import Awaitable
+from pathlib import Path
+from typing import Final, Protocol
+
+from bench import alone, chain3, chain3_workers, file_to_handler, sleepers
+from bench.rounds import Figures
+from eventmill.model import record
+
+
+class Measure(Protocol):
+    """Measures in `folder`; `quick` asks for tiny sizes."""
+
+    def __call__(self, folder: Path, *, quick: bool) -> Awaitable[Figures]: ...
+
+
+@record
+class Target:
+    """What a figure should reach, on two cores: at least so much, or at most."""
+
+    at_least: float | None = None
+    at_most: float | None = None
+
+    def is_met(self, figure: float) -> bool:
+        """Whether the figure is as good as this, or better."""
+        if self.at_least is not None:
+            return figure >= self.at_least
+        return self.at_most is None or figure <= self.at_most
+
+
+@record
+class Benchmark:
+    """A benchmark: in words, as a function, and with a target for some of its figures."""
+
+    what: str
+    measure: Measure
+    targets: dict[str, Target]
+
+
+BENCHMARKS: Final = {
+    "chain3": Benchmark(
+        what="three no-op tasks in sequence, 500 executions in flight",
+        measure=chain3.measure,
+        targets={"per_s": Target(at_least=1_500)},
+    ),
+    "chain3_workers": Benchmark(
+        what="the same, handlers in worker processes",
+        measure=chain3_workers.measure,
+        targets={},
+    ),
+    "alone": Benchmark(
+        what="one chain3 at a time, start to durable end",
+        measure=alone.measure,
+        targets={"p50_ms": Target(at_most=6)},
+    ),
+    "file_to_handler": Benchmark(
+        what="file closed to the handler's first line, without a stability window",
+        measure=file_to_handler.measure,
+        targets={"p50_ms": Target(at_most=25)},
+    ),
+    "sleepers": Benchmark(
+        what="10,000 executions asleep, then all due at once",
+        measure=sleepers.measure,
+        targets={"mib": Target(at_most=20)},
+    ),
+}
+
+
+def run(name: str, folder: Path, quick: bool) -> Figures:
+    """Run one benchmark in this process; figures are rounded to what they can mean."""
+
+    async def measured() -> Figures:
+        return await BENCHMARKS[name].measure(folder, quick=quick)
+
+    return {key: float(f"{figure:.4g}") for key, figure in asyncio.run(measured()).items()}

@@ -1,0 +1,99 @@
+"""chain3: executions of three tasks in sequence that do nothing, many in flight, per second.
+
+Every execution is 17 history events in four steps, durable with fsync. Each task is called as
+`arn:aws:states:::lambda:invoke`; the handler runs in the server's own loop.
+"""
+
+import asyncio
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from bench.raw_sqlite import write_raw
+from bench.recording import Batch, RecordingEventLog
+from bench.rounds import Figures, alternate
+from bench.server import Server, serving
+from eventmill.executors.inline import InlineExecutor
+from eventmill.model import Payload
+from eventmill.ports import Executor
+from eventmill.runtime.engine import Start
+
+HANDLER: Final = "do_nothing"
+
+DEFINITION: Final[dict[str, Any]] = {
+    "StartAt": "First",
+    "States": {
+        name: {
+            "Type": "Task",
+            "Resource": "arn:aws:states:::lambda:invoke",
+            "Parameters": {"FunctionName": HANDLER, "Payload.$": "$"},
+            "OutputPath": "$.Payload",
+            **({"Next": following} if following else {"End": True}),
+        }
+        for name, following in (("First", "Second"), ("Second", "Third"), ("Third", None))
+    },
+}
+
+_INPUT: Final = Payload(b'{"key":"incoming/seattle-weather.csv","size":48219}')
+
+
+async def do_nothing(event: Any, context: Any) -> Any:
+    return event
+
+
+async def measure(folder: Path, *, quick: bool) -> Figures:
+    async with InlineExecutor({HANDLER: do_nothing}) as executor:
+        return await throughput(folder, executor, quick=quick)
+
+
+async def throughput(folder: Path, executor: Executor, *, quick: bool) -> Figures:
+    """Executions per second with 500 in flight, on any executor.
+
+    `cpu_ms` is the processor time of an execution in this process. It hardly depends on what else
+    the computer does, so it shows a change of the code when `per_s` drowns in noise.
+    """
+    executions, in_flight, rounds = (40, 20, 1) if quick else (2_500, 500, 5)
+    batches = await recorded(folder, executor, executions, in_flight)
+
+    async def ours() -> Figures:
+        async with serving(folder, executor, DEFINITION) as server:
+            await run(server, in_flight, in_flight, "warm-up")
+            began, cpu_began = time.perf_counter(), time.process_time()
+            await run(server, executions, in_flight, "timed")
+            took, cpu_took = time.perf_counter() - began, time.process_time() - cpu_began
+            return {"per_s": executions / took, "cpu_ms": cpu_took * 1_000 / executions}
+
+    def reference() -> float:
+        return executions / sum(write_raw(folder, batches))
+
+    return await alternate(rounds, "per_s", ours, reference)
+
+
+async def recorded(
+    folder: Path, executor: Executor, executions: int, in_flight: int
+) -> Sequence[Batch]:
+    """What so many executions commit; it also warms everything up."""
+    async with serving(folder, executor, DEFINITION, record_batches=True) as server:
+        await run(server, executions, in_flight, "recorded")
+        assert isinstance(server.log, RecordingEventLog)
+        return server.log.batches
+
+
+async def run(server: Server, executions: int, in_flight: int, name: str) -> list[float]:
+    """Run executions to their end, `in_flight` at a time; return the seconds that each took."""
+    names = (f"{name}-{number}" for number in range(executions))
+    clients = (_client(server, names) for _ in range(in_flight))
+    return [seconds for each in await asyncio.gather(*clients) for seconds in each]
+
+
+async def _client(server: Server, names: Iterator[str]) -> list[float]:
+    took = []
+    for name in names:
+        began = time.perf_counter()
+        (row,) = await server.engine.start([Start(machine=server.machine, name=name, input=_INPUT)])
+        ended = await server.engine.ended(row.id)
+        took.append(time.perf_counter() - began)
+        if ended.status != "SUCCEEDED":
+            raise RuntimeError(f"{ended.arn} has {ended.status}: nothing of this counts")
+    return took

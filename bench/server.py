@@ -1,0 +1,70 @@
+"""An engine with a real log on a real disk, wired as the server wires it."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from bench.recording import RecordingEventLog
+from eventmill.arn import Home
+from eventmill.integrations.lambda_function import LambdaFunction
+from eventmill.log.sqlite import SqliteEventLog
+from eventmill.model import AWS_QUOTAS, record
+from eventmill.ports import Clock, Executor
+from eventmill.runtime.catalog import Catalog, Machine
+from eventmill.runtime.clock import SystemClock
+from eventmill.runtime.collector import spare_the_collector
+from eventmill.runtime.engine import Engine
+
+HOME = Home()
+
+
+@record
+class Server:
+    """What a benchmark drives and looks at."""
+
+    folder: Path
+    log: SqliteEventLog
+    clock: Clock
+    catalog: Catalog
+    machine: Machine
+    engine: Engine
+
+
+@asynccontextmanager
+async def serving(
+    folder: Path,
+    executor: Executor,
+    definition: Mapping[str, Any],
+    *,
+    clock: Clock | None = None,
+    record_batches: bool = False,
+) -> AsyncIterator[Server]:
+    """An engine that runs `definition`, in a new folder inside `folder` that is gone afterwards."""
+    clock = clock or SystemClock()
+    kind = RecordingEventLog if record_batches else SqliteEventLog
+    with TemporaryDirectory(dir=folder) as own_folder:
+        async with kind.open(Path(own_folder) / "log.db") as log:
+            catalog = Catalog(log, HOME, AWS_QUOTAS)
+            machine = catalog.add("measured", json.dumps(definition))
+            engine = Engine(log, clock, catalog, LambdaFunction(executor), HOME, AWS_QUOTAS)
+            await engine.recover()
+            spare_the_collector()
+            timekeeping = asyncio.create_task(engine.keep_time())
+            try:
+                yield Server(
+                    folder=Path(own_folder),
+                    log=log,
+                    clock=clock,
+                    catalog=catalog,
+                    machine=machine,
+                    engine=engine,
+                )
+            finally:
+                engine.close()
+                timekeeping.cancel()
+                with suppress(asyncio.CancelledError):
+                    await timekeeping
