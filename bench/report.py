@@ -32,7 +32,7 @@ def table(figures: Mapping[str, Figures], machine: Mapping[str, int | float | st
         pad_edge=False,
     )
     made.add_column("benchmark", no_wrap=True)
-    for heading in ("measured", "raw SQLite", "ours/raw", "drift", "target"):
+    for heading in ("measured", "raw SQLite", "ours/raw", "target"):
         made.add_column(heading, justify="right", no_wrap=True)
     for name, measured in figures.items():
         for position, row in enumerate(_rows(name, measured)):
@@ -46,10 +46,9 @@ def _rows(name: str, figures: Figures) -> list[list[str]]:
         if key.startswith(_BESIDE):
             continue
         raw = figures.get(f"raw_{key}")
-        beside = ["", "", ""]
+        beside = ["", ""]
         if raw is not None:
-            ratio, drift = figures["ratio_raw"], figures["raw_drift"]
-            beside = [_shown(key, raw), f"{ratio:.3g}", f"{drift:.2f}"]
+            beside = [_shown(key, raw), f"{figures['ratio_raw']:.3g}"]
         target = BENCHMARKS[name].targets.get(key)
         rows.append([_shown(key, figure), *beside, _judged(figure, target)])
     return rows
