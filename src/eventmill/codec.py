@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import msgspec
 
+from eventmill.machine.execution import quotas_of
 from eventmill.machine.facts import (
     Fact,
     StartExecution,
@@ -114,7 +115,8 @@ def _start(numbers: list[int], events: Sequence[HistoryEvent]) -> Fact:
     input, role_arn, seed = details["input"], details["roleArn"], internal["seed"]
     if not (isinstance(input, Payload) and isinstance(role_arn, str) and isinstance(seed, int)):
         raise ValueError("ExecutionStarted lacks what a start needs")
-    return StartExecution(input=input, seed=seed, role_arn=role_arn)
+    quotas = quotas_of(events[0])
+    return StartExecution(input=input, seed=seed, role_arn=role_arn, quotas=quotas)
 
 
 def _output(events: Sequence[HistoryEvent], *types: str) -> Payload:

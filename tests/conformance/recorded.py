@@ -21,7 +21,7 @@ from eventmill.machine.execution import RUNNING, Execution, Identity, fold
 from eventmill.machine.facts import Fact, StartExecution, StopExecution, TaskStarted, TimeReached
 from eventmill.machine.history import HistoryEvent
 from eventmill.machine.transition import Step, advance
-from eventmill.model import AWS_QUOTAS, Payload, decode_json, encode_json
+from eventmill.model import Payload, decode_json, encode_json
 from eventmill.ports import Answer, Invocation, Raised, Returned
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -79,8 +79,8 @@ class World:
             state_machine_name=name,
             region="us-east-1",
         )
-        self.execution = Execution(identity, machine, AWS_QUOTAS)
-        self.folded = Execution(identity, machine, AWS_QUOTAS)
+        self.execution = Execution(identity, machine)
+        self.folded = Execution(identity, machine)
         self.events: list[HistoryEvent] = []
         self._input = Payload.of(case["input"])
         self._now_ms = _BEGIN_MS

@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator
 
 import pytest
+from _pytest.mark import ParameterSet
 
 from eventmill.asl.parser import check
 from tests.conformance.recorded import ABSENT_REASON, FOLDER, Case, cases, checker, run
@@ -25,7 +26,7 @@ DIFFERENT = {
 }
 
 
-def executions() -> Iterator[pytest.param]:
+def executions() -> Iterator[ParameterSet]:
     for area in AREAS:
         for case in cases(area):
             runs_alone = case.get("class") in ("pure", "lambda") and "request" not in case

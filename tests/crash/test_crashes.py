@@ -25,7 +25,6 @@ from eventmill.faults import POINTS
 from eventmill.log.audit import audit_database
 from eventmill.log.sqlite import SqliteEventLog
 from eventmill.machine.execution import Identity
-from eventmill.model import AWS_QUOTAS
 from eventmill.ports import ExecutionRow, StepRow
 from eventmill.runtime.replay import verify
 
@@ -144,7 +143,7 @@ async def read_log(project: Path) -> list[tuple[ExecutionRow, Sequence[StepRow]]
             assert definition is not None
             steps = await log.read(row.id)
             identity = Identity.of(row.arn, row.state_machine_arn)
-            assert verify(identity, parse(definition).machine, AWS_QUOTAS, steps) == len(steps)
+            assert verify(identity, parse(definition).machine, steps) == len(steps)
         return [(row, await log.read(row.id)) for row in rows]
 
 

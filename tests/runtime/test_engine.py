@@ -11,7 +11,7 @@ from eventmill.errors import ExecutionAlreadyExists, LogDamaged, LogUnavailable
 from eventmill.log.memory import MemoryEventLog
 from eventmill.log.sqlite import SqliteEventLog
 from eventmill.machine.facts import TaskSucceeded
-from eventmill.model import Json, Payload
+from eventmill.model import Json, Payload, Quotas
 from eventmill.ports import EventLog, Transaction
 from tests.runtime.virtual_clock import VirtualClock
 from tests.runtime.world import World, settled
@@ -183,6 +183,18 @@ async def test_an_execution_keeps_the_definition_it_was_started_with(
         clock.advance(3_600_000)
         await world.engine.ended(row.id)
         assert (await world.events(row.id))[-1].payload("output").value == "old"
+
+
+async def test_a_running_execution_survives_smaller_quotas(
+    log: EventLog, clock: VirtualClock
+) -> None:
+    async with World(log, clock, {"echo": echo}, {"sleep": SLEEP}) as world:
+        row = await world.start("sleep", data="x" * 100)
+    small = Quotas(definition_bytes_max=10, payload_bytes_max=50, history_events_max=5)
+    async with World(log, clock, {"echo": echo}, {}, small) as world:
+        clock.advance(3_600_000)
+        assert (await world.engine.ended(row.id)).status == "SUCCEEDED"
+        assert await world.proven(row) == 3
 
 
 async def test_stopping_ends_a_sleeper_and_cancels_a_handler(

@@ -66,7 +66,7 @@ class World:
         """Decide every stored step again; how many there are."""
         definition = await self.catalog.definition(row.definition)
         identity = Identity.of(row.arn, row.state_machine_arn)
-        return verify(identity, definition, self.quotas, await self.log.read(row.id))
+        return verify(identity, definition, await self.log.read(row.id))
 
 
 async def settled() -> None:

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Final
 
-from eventmill.asl.parser import parse
+from eventmill.asl.parser import reopen
 from eventmill.asl.syntax import StateMachine
 from eventmill.cli.failures import Refused
 from eventmill.errors import ExecutionDoesNotExist, LogDamaged
@@ -52,7 +52,7 @@ class Recorded:
             LogDamaged: A step cannot be read.
         """
         try:
-            return replay(self.identity, self.machine, self.settings.quotas, self.steps, event)
+            return replay(self.identity, self.machine, self.steps, event)
         except ValueError as error:
             raise LogDamaged(f"{self.row.arn}: {error}") from error
 
@@ -81,7 +81,10 @@ async def recorded(log: EventLog, settings: Settings, row: ExecutionRow) -> Reco
     if text is None:
         raise LogDamaged(f"the definition {row.definition} of {row.arn} is missing from the log")
     steps = await log.read(row.id)
-    machine = parse(text, settings.quotas).machine
+    try:
+        machine = reopen(text)
+    except ValueError as error:
+        raise LogDamaged(f"the definition of {row.arn} in the log: {error}") from error
     return Recorded(row=row, machine=machine, steps=steps, settings=settings)
 
 

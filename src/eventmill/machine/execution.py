@@ -133,12 +133,10 @@ class Execution:
     whoever folds it; the shell shows it to nobody.
     """
 
-    def __init__(
-        self, identity: Identity, machine: StateMachine, quotas: Quotas = AWS_QUOTAS
-    ) -> None:
+    def __init__(self, identity: Identity, machine: StateMachine) -> None:
         self.identity = identity
         self.machine = machine
-        self.quotas = quotas
+        self.quotas = AWS_QUOTAS
         self.status = ""
         self.sequence = 0  # the id of the last event
         self.start_ms = 0
@@ -224,6 +222,13 @@ def is_late(frame: Frame, now_ms: int) -> bool:
     return task.deadline_ms is not None and task.deadline_ms <= now_ms
 
 
+def quotas_of(started: HistoryEvent) -> Quotas:
+    """The quotas that an ExecutionStarted event sets; AWS's, when it says nothing of them."""
+    quotas = (started.internal or {}).get("quotas", {})
+    assert isinstance(quotas, dict)
+    return Quotas(**{name: value for name, value in quotas.items() if isinstance(value, int)})
+
+
 def fold(execution: Execution, events: Iterable[HistoryEvent]) -> Execution:
     """Apply stored events to `execution`, oldest first, and return it."""
     for event in events:
@@ -246,6 +251,7 @@ def _execution_started(execution: Execution, frame: Frame, event: HistoryEvent) 
     execution.input = frame.data = event.payload("input")
     execution.role_arn = event.text("roleArn")
     execution.seed = event.noted("seed")
+    execution.quotas = quotas_of(event)
     if execution.machine.timeout_seconds is not None:
         execution.deadline_ms = event.at_ms + execution.machine.timeout_seconds * 1000
 

@@ -2,16 +2,20 @@
 
 from typing import TypeAlias
 
-from eventmill.model import Payload, record
+from eventmill.model import AWS_QUOTAS, Payload, Quotas, record
 
 
 @record
 class StartExecution:
-    """Begin. `seed` feeds everything random in this execution; it comes from the shell, once."""
+    """Begin. `seed` feeds everything random in this execution; it comes from the shell, once.
+
+    `quotas` hold for this execution to its end, whatever the settings become.
+    """
 
     input: Payload
     seed: int
     role_arn: str
+    quotas: Quotas = AWS_QUOTAS
 
 
 @record

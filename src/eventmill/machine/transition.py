@@ -5,6 +5,7 @@ events are stored or who runs a task. What it decides becomes true only through 
 """
 
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from functools import partial
 from typing import Any, Final
 
@@ -35,9 +36,9 @@ from eventmill.machine.facts import (
     TaskSucceeded,
     TimeReached,
 )
-from eventmill.machine.history import HistoryEvent
+from eventmill.machine.history import Details, HistoryEvent
 from eventmill.machine.states import choice, fail, map_, parallel, pass_, succeed, task, wait
-from eventmill.model import Failure, Payload, record
+from eventmill.model import AWS_QUOTAS, Failure, Json, Payload, record
 
 
 @record
@@ -114,12 +115,11 @@ def _absorb(decision: Decision, fact: Fact) -> None:
 def _start(decision: Decision, fact: StartExecution) -> None:
     execution = decision.execution
     assert execution.status == "", "an execution starts once"
-    decision.emit(
-        execution.root,
-        "ExecutionStarted",
-        {"input": fact.input, "roleArn": fact.role_arn},
-        internal={"seed": fact.seed},
-    )
+    internal: dict[str, Json] = {"seed": fact.seed}
+    if fact.quotas != AWS_QUOTAS:
+        internal["quotas"] = asdict(fact.quotas)
+    details: Details = {"input": fact.input, "roleArn": fact.role_arn}
+    decision.emit(execution.root, "ExecutionStarted", details, internal=internal)
     decision.runnable.append((execution.root, fact.input))
 
 

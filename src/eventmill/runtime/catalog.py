@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from hashlib import sha256
 
 from eventmill.arn import Home
-from eventmill.asl.parser import parse
+from eventmill.asl.parser import parse, reopen
 from eventmill.asl.syntax import StateMachine
 from eventmill.errors import LogDamaged, StateMachineDoesNotExist
 from eventmill.model import Quotas, record
@@ -86,5 +86,8 @@ class Catalog:
             text = await self._log.definition(digest)
             if text is None:
                 raise LogDamaged(f"the definition {digest} is missing from the log")
-            definition = self._definitions[digest] = parse(text, self._quotas).machine
+            try:
+                definition = self._definitions[digest] = reopen(text)
+            except ValueError as error:
+                raise LogDamaged(f"the definition {digest} in the log: {error}") from error
         return definition

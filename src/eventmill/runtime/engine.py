@@ -168,7 +168,12 @@ class Engine:
         )
         live = self._new(row, machine.definition)
         role_arn = self._home.role("eventmill")
-        fact = StartExecution(input=start.input, seed=secrets.randbits(62), role_arn=role_arn)
+        fact = StartExecution(
+            input=start.input,
+            seed=secrets.randbits(62),
+            role_arn=role_arn,
+            quotas=self._quotas,
+        )
         step = advance(live.execution, fact, now_ms)
         live.step = 1
         live.timer_ms = self._timer(live)
@@ -177,7 +182,7 @@ class Engine:
 
     def _new(self, row: ExecutionRow, definition: StateMachine) -> _Live:
         identity = Identity.of(row.arn, row.state_machine_arn)
-        return _Live(row, Execution(identity, definition, self._quotas))
+        return _Live(row, Execution(identity, definition))
 
     def _new_id(self, now_ms: int) -> int:
         """An id that grows with time, so that the newest executions lie together on disk."""

@@ -11,7 +11,6 @@ from eventmill.errors import ReplayMismatch
 from eventmill.machine.execution import Execution, Identity, evolve
 from eventmill.machine.history import HistoryEvent
 from eventmill.machine.transition import advance
-from eventmill.model import Quotas
 from eventmill.ports import StepRow
 
 
@@ -27,7 +26,6 @@ def history(rows: Sequence[StepRow]) -> list[HistoryEvent]:
 def replay(
     identity: Identity,
     machine: StateMachine,
-    quotas: Quotas,
     rows: Sequence[StepRow],
     until_event: int | None = None,
 ) -> Execution:
@@ -36,7 +34,7 @@ def replay(
     Raises:
         ValueError: A step cannot be read.
     """
-    execution = Execution(identity, machine, quotas)
+    execution = Execution(identity, machine)
     for row in rows:
         for event in decode_step(row.body).events:
             if until_event is not None and max(event.id, execution.sequence) > until_event:
@@ -49,16 +47,14 @@ def replay(
     return execution
 
 
-def verify(
-    identity: Identity, machine: StateMachine, quotas: Quotas, rows: Sequence[StepRow]
-) -> int:
+def verify(identity: Identity, machine: StateMachine, rows: Sequence[StepRow]) -> int:
     """Decide every recorded step again and compare it byte for byte; return how many there are.
 
     Raises:
         ReplayMismatch: A step does not follow from the facts and the definition.
         ValueError: A step cannot be read.
     """
-    execution = Execution(identity, machine, quotas)
+    execution = Execution(identity, machine)
     for row in rows:
         recorded: RecordedStep = decode_step(row.body)
         step = advance(execution, recorded.fact, recorded.at_ms)

@@ -22,7 +22,7 @@ from eventmill.machine.facts import (
     TimeReached,
 )
 from eventmill.machine.transition import advance, outstanding
-from eventmill.model import AWS_QUOTAS, Payload
+from eventmill.model import Payload, Quotas
 from eventmill.ports import StepRow
 from eventmill.runtime.replay import replay, verify
 from tests.unit.machine.worlds import IDENTITY, World, snapshot
@@ -147,7 +147,7 @@ def test_recorded_steps_are_decided_alike_for_ever(seed: int) -> None:
         StepRow(execution=1, step=number, body=body)
         for number, body in enumerate(world.bodies, start=1)
     ]
-    assert verify(IDENTITY, world.machine, AWS_QUOTAS, rows) == len(rows)
+    assert verify(IDENTITY, world.machine, rows) == len(rows)
 
 
 def test_every_outcome_occurs_among_the_seeds() -> None:
@@ -170,6 +170,19 @@ def test_a_folded_execution_goes_on_as_the_live_one_would() -> None:
     assert snapshot(resumed) == snapshot(world.execution)
 
 
+def test_an_execution_keeps_the_quotas_it_was_started_with() -> None:
+    quotas = Quotas(history_events_max=8, map_concurrency_max=3)
+    world = World({"A": call("a", Next="B"), "B": {"Type": "Pass", "End": True}}, quotas=quotas)
+    world.run(script=lambda command: {"Payload": 1})
+    rows = [
+        StepRow(execution=1, step=number, body=body)
+        for number, body in enumerate(world.bodies, start=1)
+    ]
+    assert world.execution.status == "FAILED"
+    assert world.folded().quotas == quotas
+    assert verify(IDENTITY, world.machine, rows) == len(rows)
+
+
 def test_a_step_that_does_not_follow_is_found() -> None:
     world = World({"A": call("a", Next="B"), "B": {"Type": "Pass", "End": True}})
     world.run(script=lambda command: {"Payload": 1})
@@ -180,7 +193,7 @@ def test_a_step_that_does_not_follow_is_found() -> None:
         StepRow(execution=1, step=2, body=json.dumps(forged, separators=(",", ":")).encode()),
     ]
     with pytest.raises(ReplayMismatch) as caught:
-        verify(IDENTITY, world.machine, AWS_QUOTAS, rows)
+        verify(IDENTITY, world.machine, rows)
     assert caught.value.step == 2
     assert caught.value.computed == world.bodies[1]
 
@@ -209,7 +222,7 @@ def test_an_event_that_fits_nowhere_is_told() -> None:
     world.start()
     rows = [StepRow(execution=1, step=1, body=world.bodies[0])] * 2
     with pytest.raises(ValueError, match="does not fit"):
-        replay(IDENTITY, world.machine, AWS_QUOTAS, rows)
+        replay(IDENTITY, world.machine, rows)
 
 
 def test_a_stored_step_keeps_json_text_byte_for_byte() -> None:

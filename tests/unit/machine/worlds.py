@@ -44,14 +44,14 @@ class World:
         document = {"StartAt": next(iter(states)), "States": states, **fields}
         self.machine = parse(json.dumps(document)).machine
         self.quotas = quotas
-        self.execution = Execution(IDENTITY, self.machine, quotas)
+        self.execution = Execution(IDENTITY, self.machine)
         self.now_ms = BEGIN_MS
         self.bodies: list[bytes] = []
         self.events: list[HistoryEvent] = []
 
     def start(self, data: Json = None) -> Step:
         text = Payload.of({} if data is None else data)
-        return self.tell(StartExecution(input=text, seed=1, role_arn="role"))
+        return self.tell(StartExecution(input=text, seed=1, role_arn="role", quotas=self.quotas))
 
     def tell(self, fact: Fact, after_ms: int = 0) -> Step:
         self.now_ms += after_ms
@@ -90,7 +90,7 @@ class World:
 
     def folded(self) -> Execution:
         """The execution as a restarted server would see it."""
-        execution = Execution(IDENTITY, self.machine, self.quotas)
+        execution = Execution(IDENTITY, self.machine)
         for body in self.bodies:
             fold(execution, decode_step(body).events)
         return execution

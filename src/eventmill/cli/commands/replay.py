@@ -163,7 +163,7 @@ async def _chosen(settings: Settings, reference: str | None) -> AsyncIterator[Re
 def _proof(found: Recorded) -> _Proof:
     problem, mismatch, steps = None, None, len(found.steps)
     try:
-        verify(found.identity, found.machine, found.settings.quotas, found.steps)
+        verify(found.identity, found.machine, found.steps)
     except ReplayMismatch as error:
         problem, mismatch, steps = str(error), error, error.step - 1
     except (ValueError, AssertionError, TypeError, LookupError) as error:
