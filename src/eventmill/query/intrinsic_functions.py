@@ -196,6 +196,10 @@ def _string_split(values: Sequence[Json], draw: Draw) -> Json:
 
 
 def _uuid(values: Sequence[Json], draw: Draw) -> Json:
+    return random_uuid(draw)
+
+
+def random_uuid(draw: Draw) -> str:
     """A random UUID of version 4 (RFC 9562, section 5.4)."""
     number = draw(1 << 128)
     number = number & ~(0xF << 76) | 4 << 76
