@@ -1,4 +1,4 @@
-"""Choice rules as closures: what each operator of the language compares, and how.
+"""Choice rules as closures: what each operator of JSONPath compares and how, and Condition.
 
 A path that leads nowhere fails the execution, except under IsPresent; a value of the wrong type
 does not match. Both are as AWS was recorded to behave, whatever the specification leaves open.
@@ -10,6 +10,8 @@ from typing import Final, TypeAlias
 
 from eventmill.asl.error_names import RUNTIME
 from eventmill.asl.fields import Fields, did_you_mean
+from eventmill.asl.grammar import JSONATA
+from eventmill.asl.query_results import unexpected
 from eventmill.asl.syntax import Condition
 from eventmill.instant import parse_instant
 from eventmill.model import AuthorError, Json, record
@@ -95,6 +97,8 @@ RULE_FIELDS: Final = frozenset({*SELECTORS, *OPERATORS, "Comment"})
 
 def compile_condition(rule: Fields) -> Condition | None:
     """The condition of one rule, `Next` and the like left aside; None after a mistake."""
+    if rule.language == JSONATA:
+        return _compile_query_condition(rule)
     if "Condition" in rule:  # belongs to JSONata, which the caller has reported
         return None
     selectors = [name for name in SELECTORS if name in rule]
@@ -111,6 +115,25 @@ def compile_condition(rule: Fields) -> Condition | None:
             return _compile_not(rule)
         case connective:
             return _compile_connective(rule, connective)
+
+
+def _compile_query_condition(rule: Fields) -> Condition | None:
+    """The Condition of JSONata: an expression that gives true or false, or one of the two."""
+    if not rule.has_query("Condition"):
+        rule.require("Condition")
+        constant = rule.boolean("Condition")
+        return None if constant is None else lambda environment: constant
+    query = rule.query("Condition")
+    if query is None:
+        return None
+
+    def decided(environment: Environment) -> bool:
+        value = query.evaluate(environment)
+        if not isinstance(value, bool):
+            raise unexpected(query, "boolean", value)
+        return value
+
+    return decided
 
 
 def _compile_connective(rule: Fields, connective: str) -> Condition | None:

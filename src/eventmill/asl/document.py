@@ -16,7 +16,12 @@ DEPTH_MAX: Final = 200
 _SOURCE_SHOWN_MAX: Final = 500
 
 # Fields whose value is data: a repeated key in there is odd, but no mistake in the language.
-_DATA_FIELDS: Final = frozenset({"Parameters", "Result", "ResultSelector", "ItemSelector"})
+_DATA_FIELDS: Final = frozenset(
+    {
+        "Arguments", "Assign", "ItemSelector", "Items", "Output", "Parameters", "Result",
+        "ResultSelector",
+    }
+)  # fmt: skip
 
 _JACKSON: Final = {
     "Expecting property name enclosed in double quotes": (

@@ -1,6 +1,7 @@
 """The fields of one object in a definition, each read with the checks that AWS makes.
 
-A method that finds a mistake reports it and returns None, as for a field that is absent.
+A method that finds a mistake reports it and returns None, as for a field that is absent. The
+fields know the query language they are written in.
 """
 
 import difflib
@@ -15,11 +16,19 @@ from eventmill.asl.grammar import (
     JSONATA_ONLY,
     JSONPATH,
     JSONPATH_ONLY,
-    UNSUPPORTED_VARIABLE,
+    OF_INPUT,
 )
 from eventmill.asl.report import Place, Report
+from eventmill.asl.syntax import AnyTemplate, Language
 from eventmill.instant import parse_instant
 from eventmill.model import Json
+from eventmill.query.jsonata import (
+    Query,
+    QueryTemplate,
+    compile_query,
+    compile_query_template,
+    is_query,
+)
 from eventmill.query.jsonpath import (
     Path,
     PathSyntaxError,
@@ -34,21 +43,32 @@ _T = TypeVar("_T")
 NOT_A_PATH: Final = "Value must be a valid JSONPath."
 NOT_A_REFERENCE: Final = "Value is not a Reference Path"
 
-_QUOTED: Final = re.compile(r"'(?:\\.|[^'\\])*'")
-_VARIABLE: Final = re.compile(r"(?<![\w$.])\$[A-Za-z_]\w*")
 _LOOKS_LIKE_PATH: Final = re.compile(r"\$\$?(?:[.\[].*)?", re.DOTALL)
 _LOOKS_LIKE_INTRINSIC: Final = re.compile(r"States\.[A-Za-z0-9]+\(.*\)", re.DOTALL)
 
 
 class Fields:
-    """The members of one JSON object of the definition."""
+    """The members of one JSON object of the definition.
 
-    __slots__ = ("place", "report", "values")
+    `state` is the place of the state that the object belongs to: expressions of JSONata are
+    named by their way from there, such as `Choices[0]/Condition`.
+    """
 
-    def __init__(self, values: dict[str, Json], place: Place, report: Report) -> None:
+    __slots__ = ("language", "place", "report", "state", "values")
+
+    def __init__(
+        self,
+        values: dict[str, Json],
+        place: Place,
+        report: Report,
+        language: Language = JSONPATH,
+        state: Place | None = None,
+    ) -> None:
         self.values = values
         self.place = place
         self.report = report
+        self.language = language
+        self.state = place if state is None else state
 
     def __contains__(self, name: str) -> bool:
         return name in self.values
@@ -86,16 +106,16 @@ class Fields:
             )
         self.at_most_one(names)
 
-    def check_language(self, language: str) -> None:
+    def check_language(self) -> None:
         """Report the fields that belong to the other query language."""
         other, only_there = (
-            (JSONATA, JSONATA_ONLY) if language == JSONPATH else (JSONPATH, JSONPATH_ONLY)
+            (JSONATA, JSONATA_ONLY) if self.language == JSONPATH else (JSONPATH, JSONPATH_ONLY)
         )
         for name in self.values:
             if name in only_there:
                 self.report.schema(
                     self.place,
-                    f"The QueryLanguage is set to '{language}', but field '{name}' is only"
+                    f"The QueryLanguage is set to '{self.language}', but field '{name}' is only"
                     f" supported for the '{other}' QueryLanguage",
                 )
 
@@ -160,6 +180,11 @@ class Fields:
             )
         return None
 
+    def language_of(self, default: Language) -> Language:
+        """The QueryLanguage that is given here, else `default`."""
+        name = self.one_of("QueryLanguage", JSONPATH, JSONATA)
+        return JSONATA if name == JSONATA else JSONPATH if name == JSONPATH else default
+
     def timestamp(self, name: str) -> int | None:
         """An RFC 3339 timestamp, as milliseconds since the epoch."""
         text = self.text(name)
@@ -179,13 +204,13 @@ class Fields:
         """An object."""
         if name not in self.values:
             return None
-        return object_at(self.values[name], self.place.field(name), self.report)
+        return self._object(self.values[name], self.place.field(name))
 
     def objects(self, name: str, *, filled: bool = False) -> Iterator["Fields"]:
         """The objects of an array, in order; `filled` arrays need one at least."""
         place = self.place.field(name)
         for index, value in enumerate(self.array(name, filled=filled)):
-            each = object_at(value, place.item(index), self.report)
+            each = self._object(value, place.item(index))
             if each is not None:
                 yield each
 
@@ -237,8 +262,53 @@ class Fields:
         """A path or an intrinsic function, as `ErrorPath` takes it."""
         return self._compiled(name, self.text(name), compile_expression, NOT_A_PATH)
 
-    def template(self, name: str) -> Template | None:
-        """A payload template, with warnings for what looks like a path and is none."""
+    def template(self, name: str, members: frozenset[str] = OF_INPUT) -> AnyTemplate | None:
+        """A template in the query language of the fields.
+
+        `members` are those of `$states` that JSONata may read in it.
+        """
+        if self.language == JSONATA:
+            return self.query_template(name, members)
+        return self.payload_template(name)
+
+    def assign(self, members: frozenset[str]) -> AnyTemplate | None:
+        """What the variables are set to: an object, in either language."""
+        return None if self.object("Assign") is None else self.template("Assign", members)
+
+    def output(self, members: frozenset[str]) -> QueryTemplate | None:
+        """The Output of JSONata; JSONPath has none, and `check_language` has said so."""
+        return self.query_template("Output", members) if self.language == JSONATA else None
+
+    def query_template(self, name: str, members: frozenset[str] = OF_INPUT) -> QueryTemplate | None:
+        """Any JSON, null included, with expressions of JSONata in it."""
+        if name not in self.values:
+            return None
+        value, place = self.values[name], self.place.field(name)
+        self._check_delimiters(value, place)
+
+        def note(pointer: str, code: str, message: str) -> None:
+            self.report.error(code, place.within(value, pointer), message)
+
+        return compile_query_template(value, self._way_to(place), members, note)
+
+    def has_query(self, name: str) -> bool:
+        """Whether an expression of JSONata stands where a literal could."""
+        text = self.values.get(name)
+        return self.language == JSONATA and isinstance(text, str) and is_query(text)
+
+    def query(self, name: str) -> Query | None:
+        """One expression of JSONata over the input; `has_query` has said that it is one."""
+        text, place = self.text(name), self.place.field(name)
+        if text is None:
+            return None
+
+        def note(code: str, message: str) -> None:
+            self.report.error(code, place, message)
+
+        return compile_query(text, self._way_to(place), OF_INPUT, note)
+
+    def payload_template(self, name: str) -> Template | None:
+        """A payload template of JSONPath, with warnings for what looks like a path and is none."""
         if name not in self.values:
             return None
         value, place = self.values[name], self.place.field(name)
@@ -250,7 +320,13 @@ class Fields:
         return compile_template(value, note)
 
     def check_static(self, name: str) -> None:
-        """Warn about text that looks like a path where the field's name must end in `Path`."""
+        """Warn about text that looks like an expression and is none.
+
+        In JSONPath an expression has a field of its own, whose name ends in `Path`.
+        """
+        if self.language == JSONATA:
+            self._check_delimiters(self.values.get(name), self.place.field(name))
+            return
         if (kind := _looks_like(self.values.get(name))) is not None:
             self.report.warning(
                 "NO_PATH",
@@ -259,37 +335,46 @@ class Fields:
                 f" '{name}Path' to evaluate it as a {kind} at runtime.",
             )
 
+    def _check_delimiters(self, value: Json, place: Place) -> None:
+        """Report strings with one of the two delimiters of an expression only."""
+        for text, at in texts(value, place):
+            if text.startswith("{%") != text.endswith("%}"):
+                self.report.error(
+                    "INVALID_JSONATA_EXPRESSION",
+                    at,
+                    "An expression must start with '{%' and end with '%}'",
+                )
+
+    def _way_to(self, place: Place) -> str:
+        return place.location.removeprefix(f"{self.state.location}/")
+
     def _compiled(
         self, name: str, text: str | None, compile_text: Callable[[str], _T], message: str
     ) -> _T | None:
         if text is None:
             return None
-        place = self.place.field(name)
         try:
-            compiled = compile_text(text)
+            return compile_text(text)
         except PathSyntaxError as error:
-            self.report.schema(place, message, str(error))
+            self.report.schema(self.place.field(name), message, str(error))
             return None
-        self._check_variables(text, place)
-        return compiled
 
     def _look_over(self, template: Json, place: Place) -> None:
         for pointer, key, value in members(template):
-            if not key.endswith(".$"):
-                kind = _looks_like(value)
-                if kind is not None:
-                    self.report.warning(
-                        "NO_DOLLAR",
-                        place.inside(pointer),
-                        f"The value of '{key}' looks like a {kind}. Instead of '{key}', use"
-                        f" '{key}.$' to evaluate it as a {kind} at runtime.",
-                    )
-            elif isinstance(value, str):
-                self._check_variables(value, place.inside(pointer))
+            kind = None if key.endswith(".$") else _looks_like(value)
+            if kind is not None:
+                self.report.warning(
+                    "NO_DOLLAR",
+                    place.inside(pointer),
+                    f"The value of '{key}' looks like a {kind}. Instead of '{key}', use"
+                    f" '{key}.$' to evaluate it as a {kind} at runtime.",
+                )
 
-    def _check_variables(self, text: str, place: Place) -> None:
-        if (found := _VARIABLE.search(_QUOTED.sub("", text))) is not None:
-            self.report.unsupported(place, UNSUPPORTED_VARIABLE.format(name=found[0]))
+    def _object(self, value: Json, place: Place) -> "Fields | None":
+        inner = object_at(value, place, self.report)
+        if inner is None:
+            return None
+        return Fields(inner.values, place, self.report, self.language, self.state)
 
     def _mistyped(self, name: str, expected: str) -> None:
         self.report.schema(self.place.field(name), f"Expected value of type {expected}")
@@ -323,6 +408,18 @@ def members(template: Json) -> Iterator[tuple[str, str, Json]]:
                 pending.append((each, place.field(key)))
         elif isinstance(value, list):
             pending += [(each, place.item(index)) for index, each in enumerate(value)]
+
+
+def texts(value: Json, place: Place) -> Iterator[tuple[str, Place]]:
+    """Every string in a JSON value, itself included, in the order of the text."""
+    if isinstance(value, str):
+        yield value, place
+    elif isinstance(value, dict):
+        for key, each in value.items():
+            yield from texts(each, place.field(key))
+    elif isinstance(value, list):
+        for index, each in enumerate(value):
+            yield from texts(each, place.item(index))
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str | None:

@@ -6,8 +6,10 @@ Measured with AWS's ValidateStateMachineDefinition; the developer guide agrees.
 from collections.abc import Mapping
 from typing import Final
 
-JSONPATH: Final = "JSONPath"
-JSONATA: Final = "JSONata"
+from eventmill.asl.syntax import Language
+
+JSONPATH: Final[Language] = "JSONPath"
+JSONATA: Final[Language] = "JSONata"
 
 STATE_TYPES: Final = ("Task", "Wait", "Pass", "Succeed", "Fail", "Choice", "Parallel", "Map")
 TERMINAL_TYPES: Final = ("Succeed", "Fail")
@@ -63,11 +65,16 @@ STATE_CHOICES: Final[Mapping[str, tuple[tuple[str, ...], ...]]] = {
     "Map": (("ItemProcessor", "Iterator"),),
 }
 
+# Which members of `$states` an expression may read, by what is known when it is evaluated.
+OF_INPUT: Final = frozenset({"context", "input"})
+OF_RESULT: Final = OF_INPUT | {"result"}
+OF_ERROR: Final = OF_INPUT | {"errorOutput"}
+
 JSONATA_ONLY: Final = frozenset({"Arguments", "Condition", "Items", "Output"})
 JSONPATH_ONLY: Final = frozenset(
     {
-        "CausePath", "ErrorPath", "HeartbeatSecondsPath", "InputPath", "ItemsPath",
-        "MaxConcurrencyPath", "OutputPath", "Parameters", "Result", "ResultPath",
+        "And", "CausePath", "ErrorPath", "HeartbeatSecondsPath", "InputPath", "ItemsPath",
+        "MaxConcurrencyPath", "Not", "Or", "OutputPath", "Parameters", "Result", "ResultPath",
         "ResultSelector", "SecondsPath", "TimeoutSecondsPath", "TimestampPath",
         "ToleratedFailureCountPath", "ToleratedFailurePercentagePath", "Variable",
     }
@@ -91,8 +98,6 @@ CATCHER_FIELDS: Final = frozenset(
 # What AWS runs and Eventmill does not yet, by the field that asks for it. Delete a row when
 # its feature runs.
 UNSUPPORTED_FIELDS: Final[Mapping[str, str]] = {
-    "Assign": "Variables (Assign) do not run on Eventmill yet; keep values in the state's output"
-    " with ResultPath instead",
     "ItemReader": "ItemReader (Distributed Map) does not run on Eventmill yet; an inline Map over"
     " ItemsPath does",
     "ItemBatcher": "ItemBatcher (Distributed Map) does not run on Eventmill yet; an inline Map"
@@ -101,12 +106,6 @@ UNSUPPORTED_FIELDS: Final[Mapping[str, str]] = {
     " an inline Map are its output",
     "Label": "Label (Distributed Map) does not run on Eventmill yet; an inline Map has no label",
 }
-UNSUPPORTED_JSONATA: Final = (
-    "QueryLanguage JSONata does not run on Eventmill yet; JSONPath states do"
-)
 UNSUPPORTED_DISTRIBUTED: Final = (
     "Distributed Map does not run on Eventmill yet; a Map with Mode INLINE does"
-)
-UNSUPPORTED_VARIABLE: Final = (
-    "Variables (here: {name}) do not run on Eventmill yet; paths that start with $. or $$. do"
 )

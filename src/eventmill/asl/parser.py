@@ -8,17 +8,13 @@ from typing import Final
 
 from eventmill.asl.document import read_document
 from eventmill.asl.fields import Fields
-from eventmill.asl.grammar import (
-    JSONATA,
-    JSONPATH,
-    MACHINE_FIELDS,
-    UNSUPPORTED_JSONATA,
-)
+from eventmill.asl.grammar import JSONPATH, MACHINE_FIELDS
 from eventmill.asl.report import Place, Report
 from eventmill.asl.resource import MachineType
 from eventmill.asl.states import Setting, compile_branch
 from eventmill.asl.syntax import StateMachine
 from eventmill.asl.validator import validate
+from eventmill.asl.variables import check_variables
 from eventmill.errors import Diagnostic, InvalidDefinition
 from eventmill.model import AWS_QUOTAS, Json, Quotas, record
 
@@ -81,6 +77,7 @@ def _compile(
         return None
     machine = _compile_machine(document, machine_type, report)
     validate(document, report)
+    check_variables(document, report)
     return machine
 
 
@@ -90,9 +87,7 @@ def _compile_machine(
     fields = Fields(document, Place(), report)
     fields.allow(MACHINE_FIELDS)
     fields.one_of("Version", "1.0")
-    language = fields.one_of("QueryLanguage", JSONPATH, JSONATA) or JSONPATH
-    if language == JSONATA:
-        report.unsupported(fields.place.field("QueryLanguage"), UNSUPPORTED_JSONATA)
+    language = fields.language_of(JSONPATH)
     timeout_seconds = fields.integer("TimeoutSeconds", 0)
     branch = compile_branch(fields, Setting(language=language, machine_type=machine_type))
     return StateMachine(

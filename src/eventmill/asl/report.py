@@ -6,6 +6,7 @@ Knows how places and diagnostics are written, not which rules there are.
 from typing import Final
 
 from eventmill.errors import Diagnostic
+from eventmill.model import Json
 
 SCHEMA_VALIDATION_FAILED: Final = "SCHEMA_VALIDATION_FAILED"
 UNSUPPORTED_FEATURE: Final = "UNSUPPORTED_FEATURE"
@@ -40,6 +41,21 @@ class Place:
     def inside(self, pointer: str) -> "Place":
         """A place inside the payload template here, for which AWS names the template only."""
         return Place(self.pointer + pointer, self.location)
+
+    def within(self, value: Json, pointer: str) -> "Place":
+        """A place inside the JSON `value` that stands here, written out as AWS does for JSONata.
+
+        >>> Place().field("Output").within({"a": [1]}, "/a/0").location
+        '/Output/a[0]'
+        """
+        place = self
+        for step in pointer.split("/")[1:]:
+            if isinstance(value, list):
+                place, value = place.item(int(step)), value[int(step)]
+            else:
+                name = step.replace("~1", "/").replace("~0", "~")
+                place, value = place.field(name), value[name] if isinstance(value, dict) else None
+        return place
 
 
 class Report:

@@ -11,7 +11,9 @@ from eventmill.asl.error_names import (
     TIMEOUT,
 )
 from eventmill.model import record
+from eventmill.query.jsonata import QueryTemplate
 from eventmill.query.jsonpath import ReferencePath
+from eventmill.query.template import Template
 
 INTERVAL_SECONDS_DEFAULT: Final = 1
 MAX_ATTEMPTS_DEFAULT: Final = 3
@@ -50,11 +52,16 @@ class Retrier:
 
 @record
 class Catcher:
-    """One entry of `Catch`. `result_path` None discards the error output."""
+    """One entry of `Catch`. `result_path` None discards the error output.
+
+    `output` belongs to JSONata, where the paths of a state do not apply; `assign` to both.
+    """
 
     error_equals: tuple[str, ...]
     next: str
     result_path: ReferencePath | None
+    assign: Template | QueryTemplate | None = None
+    output: QueryTemplate | None = None
 
 
 def matches(error_equals: Iterable[str], error: str | None) -> bool:

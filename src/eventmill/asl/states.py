@@ -3,19 +3,18 @@
 After a mistake a state is None and its report says why; the whole definition is then refused.
 """
 
-from collections.abc import Iterator
 from functools import cache
 
 from eventmill.asl.choice import RULE_FIELDS, compile_condition
-from eventmill.asl.error_names import ALL
+from eventmill.asl.error_handling import compile_catchers, compile_retriers
 from eventmill.asl.fields import Fields, members, object_at
 from eventmill.asl.grammar import (
     BRANCH_FIELDS,
-    CATCHER_FIELDS,
     JSONATA,
     JSONPATH,
+    OF_INPUT,
+    OF_RESULT,
     PROCESSOR_FIELDS,
-    RETRIER_FIELDS,
     STATE_ALTERNATIVES,
     STATE_CHOICES,
     STATE_FIELDS,
@@ -23,22 +22,16 @@ from eventmill.asl.grammar import (
     STATE_TYPES,
     UNSUPPORTED_DISTRIBUTED,
     UNSUPPORTED_FIELDS,
-    UNSUPPORTED_JSONATA,
 )
 from eventmill.asl.report import SCHEMA_VALIDATION_FAILED
 from eventmill.asl.resource import MachineType, Refusal, read_resource
-from eventmill.asl.retry import (
-    BACKOFF_RATE_DEFAULT,
-    INTERVAL_SECONDS_DEFAULT,
-    MAX_ATTEMPTS_DEFAULT,
-    Catcher,
-    Retrier,
-)
 from eventmill.asl.syntax import (
+    AnyTemplate,
     Branch,
     Choice,
     ChoiceRule,
     Fail,
+    Language,
     Map,
     Parallel,
     Pass,
@@ -49,11 +42,11 @@ from eventmill.asl.syntax import (
     Wait,
 )
 from eventmill.model import Payload, record
+from eventmill.query.jsonata import Query, QueryTemplate
 from eventmill.query.jsonpath import Path, compile_path
 from eventmill.query.template import Template
 
 SECONDS_MAX = 99_999_999
-DELAY_SECONDS_MAX = 31_622_400
 
 _INVOKE_FIELDS = frozenset(
     {"ClientContext", "FunctionName", "InvocationType", "LogType", "Payload", "Qualifier"}
@@ -62,9 +55,12 @@ _INVOKE_FIELDS = frozenset(
 
 @record
 class Setting:
-    """What holds for the whole machine."""
+    """What holds for the whole machine.
 
-    language: str
+    The states inside a Map or Parallel take `language` from here, not from the state around them.
+    """
+
+    language: Language
     machine_type: MachineType
 
 
@@ -97,11 +93,13 @@ def _compile_state(name: str, fields: Fields, setting: Setting) -> State | None:
         )
         return None
     _check_fields(fields, kind)
-    language = _check_language(fields, setting)
-    if language == JSONATA:
+    language = _language(fields, setting)
+    if language is None:
         _check_inner(fields, kind, setting)
         return None
-    return _build(name, kind, fields, setting)
+    spoken = Fields(fields.values, fields.place, fields.report, language)
+    spoken.check_language()
+    return _build(name, kind, spoken, setting)
 
 
 def _check_fields(fields: Fields, kind: str) -> None:
@@ -119,18 +117,15 @@ def _check_fields(fields: Fields, kind: str) -> None:
             fields.report.unsupported(fields.place.field(name), message)
 
 
-def _check_language(fields: Fields, setting: Setting) -> str:
-    """The query language of a state; its fields are checked against it."""
-    language = fields.one_of("QueryLanguage", JSONPATH, JSONATA) or setting.language
+def _language(fields: Fields, setting: Setting) -> Language | None:
+    """The query language of a state, or None when the machine does not allow it."""
+    language = fields.language_of(setting.language)
     if setting.language == JSONATA and language == JSONPATH:
         fields.report.schema(
             fields.place,
             "'QueryLanguage' can not be 'JSONPath' if set to 'JSONata' for whole state machine",
         )
-        return JSONATA
-    if language == JSONATA != setting.language:
-        fields.report.unsupported(fields.place.field("QueryLanguage"), UNSUPPORTED_JSONATA)
-    fields.check_language(language)
+        return None
     return language
 
 
@@ -168,9 +163,16 @@ def _build(name: str, kind: str, fields: Fields, setting: Setting) -> State | No
                 name=name,
                 input_path=_whole(fields, "InputPath"),
                 output_path=_whole(fields, "OutputPath"),
+                language=fields.language,
+                output=fields.output(OF_INPUT),
             )
         case "Fail":
-            return Fail(name=name, error=_static(fields, "Error"), cause=_static(fields, "Cause"))
+            return Fail(
+                name=name,
+                error=_error_text(fields, "Error"),
+                cause=_error_text(fields, "Cause"),
+                language=fields.language,
+            )
         case "Parallel":
             return _parallel(name, fields, setting)
         case _:
@@ -192,11 +194,14 @@ def _pass(name: str, fields: Fields) -> Pass:
         name=name,
         next=_next(fields),
         input_path=_whole(fields, "InputPath"),
-        parameters=fields.template("Parameters"),
+        parameters=_arguments(fields),
         # AWS takes `Result: null` for no Result at all.
         result=None if result is None else Payload.of(result),
         result_path=fields.result_path("ResultPath"),
         output_path=_whole(fields, "OutputPath"),
+        language=fields.language,
+        assign=fields.assign(OF_INPUT),
+        output=fields.output(OF_INPUT),
     )
 
 
@@ -212,7 +217,7 @@ def _task(name: str, fields: Fields, setting: Setting) -> Task | None:
             fields.place.field("HeartbeatSeconds"),
             "HeartbeatSeconds must be smaller than TimeoutSeconds",
         )
-    parameters = fields.template("Parameters")
+    parameters = _arguments(fields)
     if resource is None:
         return None
     return Task(
@@ -221,14 +226,17 @@ def _task(name: str, fields: Fields, setting: Setting) -> Task | None:
         resource=resource,
         input_path=_whole(fields, "InputPath"),
         parameters=parameters,
-        result_selector=fields.template("ResultSelector"),
+        result_selector=fields.payload_template("ResultSelector"),
         result_path=fields.result_path("ResultPath"),
         output_path=_whole(fields, "OutputPath"),
         timeout_seconds=timeout,
         heartbeat_seconds=heartbeat,
         credentials=fields.template("Credentials") if credentials is not None else None,
-        retry=tuple(_retriers(fields)),
-        catch=tuple(_catchers(fields)),
+        retry=compile_retriers(fields),
+        catch=compile_catchers(fields),
+        language=fields.language,
+        assign=fields.assign(OF_RESULT),
+        output=fields.output(OF_RESULT),
     )
 
 
@@ -250,13 +258,17 @@ def _resource(fields: Fields, setting: Setting) -> Resource | None:
 
 
 def _check_invocation(fields: Fields, resource: str) -> None:
-    """The Parameters of `lambda:invoke`, of which a function's name is one."""
-    if "Parameters" not in fields:
+    """The arguments of `lambda:invoke`, of which a function's name is one."""
+    field = "Arguments" if fields.language == JSONATA else "Parameters"
+    if field not in fields:
         fields.report.schema(
-            fields.place, f"Parameters field is required for resource ARN: {resource}"
+            fields.place, f"{field} field is required for resource ARN: {resource}"
         )
-    elif (parameters := fields.object("Parameters")) is not None:
-        names = {name.removesuffix(".$") for name in parameters.values}
+    elif fields.has_query(field):
+        return  # what it gives is known at run time only
+    elif (parameters := fields.object(field)) is not None:
+        suffix = "" if fields.language == JSONATA else ".$"
+        names = {name.removesuffix(suffix) for name in parameters.values}
         if "FunctionName" not in names:
             fields.report.schema(
                 parameters.place, "The field 'FunctionName' is required but was missing"
@@ -272,31 +284,35 @@ def _choice(name: str, fields: Fields) -> Choice:
     for rule in fields.objects("Choices", filled=True):
         rule.require("Next")
         rule.allow(RULE_FIELDS | {"Next", "Assign", "Output"})
-        rule.check_language(JSONPATH)
+        rule.check_language()
         rule.text("Comment")
-        if "Assign" in rule:
-            rule.report.unsupported(rule.place.field("Assign"), UNSUPPORTED_FIELDS["Assign"])
         condition, target = compile_condition(rule), rule.text("Next")
+        assign, output = rule.assign(OF_INPUT), rule.output(OF_INPUT)
         if condition is not None and target is not None:
-            rules.append(ChoiceRule(condition=condition, next=target))
+            rules.append(ChoiceRule(condition=condition, next=target, assign=assign, output=output))
     return Choice(
         name=name,
         rules=tuple(rules),
         default=fields.text("Default"),
         input_path=_whole(fields, "InputPath"),
         output_path=_whole(fields, "OutputPath"),
+        language=fields.language,
+        assign=fields.assign(OF_INPUT),
+        output=fields.output(OF_INPUT),
     )
 
 
 def _wait(name: str, fields: Fields) -> Wait:
-    timestamp: int | Path | None = fields.timestamp("Timestamp")
     return Wait(
         name=name,
         next=_next(fields),
         input_path=_whole(fields, "InputPath"),
         output_path=_whole(fields, "OutputPath"),
         seconds=_seconds(fields, "Seconds", 0),
-        timestamp=timestamp if timestamp is not None else fields.single_path("TimestampPath"),
+        timestamp=_timestamp(fields),
+        language=fields.language,
+        assign=fields.assign(OF_INPUT),
+        output=fields.output(OF_INPUT),
     )
 
 
@@ -306,12 +322,15 @@ def _parallel(name: str, fields: Fields, setting: Setting) -> Parallel:
         next=_next(fields),
         branches=tuple(_branches(fields, setting)),
         input_path=_whole(fields, "InputPath"),
-        parameters=fields.template("Parameters"),
-        result_selector=fields.template("ResultSelector"),
+        parameters=_arguments(fields),
+        result_selector=fields.payload_template("ResultSelector"),
         result_path=fields.result_path("ResultPath"),
         output_path=_whole(fields, "OutputPath"),
-        retry=tuple(_retriers(fields)),
-        catch=tuple(_catchers(fields)),
+        retry=compile_retriers(fields),
+        catch=compile_catchers(fields),
+        language=fields.language,
+        assign=fields.assign(OF_RESULT),
+        output=fields.output(OF_RESULT),
     )
 
 
@@ -328,26 +347,55 @@ def _map(name: str, fields: Fields, setting: Setting) -> Map | None:
     processor = _processor(fields, setting)
     for field in ("ToleratedFailureCount", "ToleratedFailurePercentage"):
         _check_tolerance(fields, field)
-    concurrency = fields.integer("MaxConcurrency", 0)
-    concurrency_path = fields.single_path("MaxConcurrencyPath", context=False)
-    items_path = fields.single_path("ItemsPath") if "ItemsPath" in fields else whole_input()
+    items = _items(fields)
     selector = "ItemSelector" if "ItemSelector" in fields else "Parameters"
-    if processor is None or items_path is None:
+    if processor is None or items is None:
         return None
     return Map(
         name=name,
         next=_next(fields),
         processor=processor,
-        items_path=items_path,
+        items=items,
         item_selector=fields.template(selector),
-        max_concurrency=concurrency_path or concurrency or 0,
+        max_concurrency=_max_concurrency(fields),
         input_path=_whole(fields, "InputPath"),
-        result_selector=fields.template("ResultSelector"),
+        result_selector=fields.payload_template("ResultSelector"),
         result_path=fields.result_path("ResultPath"),
         output_path=_whole(fields, "OutputPath"),
-        retry=tuple(_retriers(fields)),
-        catch=tuple(_catchers(fields)),
+        retry=compile_retriers(fields),
+        catch=compile_catchers(fields),
+        language=fields.language,
+        assign=fields.assign(OF_RESULT),
+        output=fields.output(OF_RESULT),
     )
+
+
+def _items(fields: Fields) -> Path | Query | QueryTemplate | None:
+    """What a Map goes through; without a field for it, the input, whatever the language."""
+    if fields.language == JSONATA and "Items" in fields:
+        return _query_items(fields)
+    return fields.single_path("ItemsPath") if "ItemsPath" in fields else whole_input()
+
+
+def _query_items(fields: Fields) -> Query | QueryTemplate | None:
+    if fields.has_query("Items"):
+        return fields.query("Items")
+    if not isinstance(fields.values["Items"], list):
+        fields.report.schema(
+            fields.place.field("Items"),
+            "Expected value of type Array",
+            'items are an array, or an expression such as "{% $states.input.items %}"',
+        )
+        return None
+    return fields.query_template("Items")
+
+
+def _max_concurrency(fields: Fields) -> int | Path | Query:
+    if fields.has_query("MaxConcurrency"):
+        return fields.query("MaxConcurrency") or 0
+    concurrency = fields.integer("MaxConcurrency", 0)
+    path = fields.single_path("MaxConcurrencyPath", context=False)
+    return path or concurrency or 0
 
 
 def _processor(fields: Fields, setting: Setting) -> Branch | None:
@@ -376,7 +424,9 @@ def _check_config(config: Fields) -> None:
 
 def _check_tolerance(fields: Fields, name: str) -> None:
     """Check a tolerance, which AWS accepts on an inline Map and does not heed there."""
-    if name == "ToleratedFailureCount":
+    if fields.has_query(name):
+        fields.query(name)
+    elif name == "ToleratedFailureCount":
         fields.integer(name, 0)
     else:
         fields.number(name, 0.0, 100.0)
@@ -390,54 +440,6 @@ def _check_tolerance(fields: Fields, name: str) -> None:
             )
 
 
-def _retriers(fields: Fields) -> Iterator[Retrier]:
-    entries = list(fields.objects("Retry"))
-    for index, entry in enumerate(entries):
-        entry.allow(RETRIER_FIELDS)
-        entry.text("Comment")
-        interval = entry.integer("IntervalSeconds", 0, SECONDS_MAX)
-        attempts = entry.integer("MaxAttempts", 0, SECONDS_MAX)
-        jitter = entry.one_of("JitterStrategy", "NONE", "FULL")
-        yield Retrier(
-            error_equals=_error_equals(entry, last=index == len(entries) - 1),
-            interval_seconds=INTERVAL_SECONDS_DEFAULT if interval is None else interval,
-            max_attempts=MAX_ATTEMPTS_DEFAULT if attempts is None else attempts,
-            backoff_rate=entry.number("BackoffRate", 1.0) or BACKOFF_RATE_DEFAULT,
-            max_delay_seconds=entry.integer("MaxDelaySeconds", 1, DELAY_SECONDS_MAX),
-            jitter_strategy="FULL" if jitter == "FULL" else "NONE",
-        )
-
-
-def _catchers(fields: Fields) -> Iterator[Catcher]:
-    entries = list(fields.objects("Catch"))
-    for index, entry in enumerate(entries):
-        entry.require("Next")
-        entry.allow(CATCHER_FIELDS)
-        entry.check_language(JSONPATH)
-        entry.text("Comment")
-        if "Assign" in entry:
-            entry.report.unsupported(entry.place.field("Assign"), UNSUPPORTED_FIELDS["Assign"])
-        yield Catcher(
-            error_equals=_error_equals(entry, last=index == len(entries) - 1),
-            next=entry.text("Next") or "",
-            result_path=entry.result_path("ResultPath"),
-        )
-
-
-def _error_equals(entry: Fields, *, last: bool) -> tuple[str, ...]:
-    entry.require("ErrorEquals")
-    place = entry.place.field("ErrorEquals")
-    names = entry.array("ErrorEquals", filled=True)
-    for index, name in enumerate(names):
-        if not isinstance(name, str):
-            entry.report.schema(place.item(index), "Expected value of type String")
-        elif name == ALL and not (last and len(names) == 1):
-            entry.report.schema(
-                place.item(index), "States.ALL must appear alone and at end of list"
-            )
-    return tuple(name for name in names if isinstance(name, str))
-
-
 def _next(fields: Fields) -> str | None:
     target = fields.values.get("Next")
     return target if isinstance(target, str) and fields.values.get("End") is not True else None
@@ -448,14 +450,29 @@ def _whole(fields: Fields, name: str) -> Path | None:
     return fields.path(name) if name in fields else whole_input()
 
 
-def _seconds(fields: Fields, name: str, minimum: int) -> int | Path | None:
+def _arguments(fields: Fields) -> AnyTemplate | None:
+    return fields.template("Arguments" if fields.language == JSONATA else "Parameters")
+
+
+def _seconds(fields: Fields, name: str, minimum: int) -> int | Path | Query | None:
+    if fields.has_query(name):
+        return fields.query(name)
     if f"{name}Path" in fields:
         return fields.single_path(f"{name}Path")
     return fields.integer(name, minimum, SECONDS_MAX)
 
 
-def _static(fields: Fields, name: str) -> str | Template | None:
-    """Error or Cause of Fail, or the expression in its `Path` form."""
+def _timestamp(fields: Fields) -> int | Path | Query | None:
+    if fields.has_query("Timestamp"):
+        return fields.query("Timestamp")
+    timestamp = fields.timestamp("Timestamp")
+    return timestamp if timestamp is not None else fields.single_path("TimestampPath")
+
+
+def _error_text(fields: Fields, name: str) -> str | Template | Query | None:
+    """Error or Cause of Fail, or the expression that stands for it."""
+    if fields.has_query(name):
+        return fields.query(name)
     fields.check_static(name)
     text = fields.text(name)
     return text if text is not None else fields.expression(f"{name}Path")

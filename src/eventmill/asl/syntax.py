@@ -3,6 +3,11 @@
 Expressions are compiled; nothing here is text that must be read again at run time. A state's
 `next` is None when it has `End: true` or is terminal by its type.
 
+Every state knows its query language. One attribute serves the fields of both languages that
+do the same: `parameters` is Parameters or Arguments, `items` is ItemsPath or Items. What a
+language lacks has the value that changes nothing: a JSONata state has `$` as its paths, a
+JSONPath state has no `output`. `assign` and `output` are evaluated when the state ends.
+
 Source: the Amazon States Language specification and the Step Functions developer guide.
 """
 
@@ -12,10 +17,16 @@ from typing import Final, Literal, TypeAlias
 from eventmill.asl.retry import Catcher, Retrier
 from eventmill.model import Payload, record
 from eventmill.query.environment import Environment
+from eventmill.query.jsonata import Query, QueryTemplate
 from eventmill.query.jsonpath import Path, ReferencePath
 from eventmill.query.template import Template
 
 TASK_TIMEOUT_SECONDS_DEFAULT: Final = 99_999_999
+
+Language: TypeAlias = Literal["JSONPath", "JSONata"]
+
+AnyTemplate: TypeAlias = Template | QueryTemplate
+"""A field of any JSON with expressions in it: in `.$` keys (JSONPath) or `{% … %}` (JSONata)."""
 
 Pattern: TypeAlias = Literal["request", "callback"]
 
@@ -43,10 +54,13 @@ class Pass:
     name: str
     next: str | None
     input_path: Path | None
-    parameters: Template | None
+    parameters: AnyTemplate | None
     result: Payload | None
     result_path: ReferencePath | None
     output_path: Path | None
+    language: Language = "JSONPath"
+    assign: AnyTemplate | None = None
+    output: QueryTemplate | None = None
 
 
 @record
@@ -57,15 +71,18 @@ class Task:
     next: str | None
     resource: Resource
     input_path: Path | None
-    parameters: Template | None
+    parameters: AnyTemplate | None
     result_selector: Template | None
     result_path: ReferencePath | None
     output_path: Path | None
-    timeout_seconds: int | Path | None = None
-    heartbeat_seconds: int | Path | None = None
-    credentials: Template | None = None
+    timeout_seconds: int | Path | Query | None = None
+    heartbeat_seconds: int | Path | Query | None = None
+    credentials: AnyTemplate | None = None
     retry: tuple[Retrier, ...] = ()
     catch: tuple[Catcher, ...] = ()
+    language: Language = "JSONPath"
+    assign: AnyTemplate | None = None
+    output: QueryTemplate | None = None
 
 
 Condition: TypeAlias = Callable[[Environment], bool]
@@ -73,10 +90,15 @@ Condition: TypeAlias = Callable[[Environment], bool]
 
 @record
 class ChoiceRule:
-    """Where to go when `condition` holds."""
+    """Where to go when `condition` holds.
+
+    Its `assign` and `output` take the place of those of the state, which belong to `default`.
+    """
 
     condition: Condition
     next: str
+    assign: AnyTemplate | None = None
+    output: QueryTemplate | None = None
 
 
 @record
@@ -88,18 +110,24 @@ class Choice:
     default: str | None
     input_path: Path | None
     output_path: Path | None
+    language: Language = "JSONPath"
+    assign: AnyTemplate | None = None
+    output: QueryTemplate | None = None
 
 
 @record
 class Wait:
-    """Waits for `seconds`, or until `timestamp_ms`; exactly one is given, as value or path."""
+    """Waits for `seconds`, or until `timestamp`; exactly one is given, as value or expression."""
 
     name: str
     next: str | None
     input_path: Path | None
     output_path: Path | None
-    seconds: int | Path | None = None
-    timestamp: int | Path | None = None  # milliseconds since the epoch
+    seconds: int | Path | Query | None = None
+    timestamp: int | Path | Query | None = None  # milliseconds since the epoch
+    language: Language = "JSONPath"
+    assign: AnyTemplate | None = None
+    output: QueryTemplate | None = None
 
 
 @record
@@ -109,6 +137,8 @@ class Succeed:
     name: str
     input_path: Path | None
     output_path: Path | None
+    language: Language = "JSONPath"
+    output: QueryTemplate | None = None
 
 
 @record
@@ -116,8 +146,9 @@ class Fail:
     """Ends the execution, or fails the enclosing Parallel or Map, with an error and a cause."""
 
     name: str
-    error: str | Template | None
-    cause: str | Template | None
+    error: str | Template | Query | None
+    cause: str | Template | Query | None
+    language: Language = "JSONPath"
 
 
 @record
@@ -136,12 +167,15 @@ class Parallel:
     next: str | None
     branches: tuple[Branch, ...]
     input_path: Path | None
-    parameters: Template | None
+    parameters: AnyTemplate | None
     result_selector: Template | None
     result_path: ReferencePath | None
     output_path: Path | None
     retry: tuple[Retrier, ...] = ()
     catch: tuple[Catcher, ...] = ()
+    language: Language = "JSONPath"
+    assign: AnyTemplate | None = None
+    output: QueryTemplate | None = None
 
 
 @record
@@ -154,15 +188,18 @@ class Map:
     name: str
     next: str | None
     processor: Branch
-    items_path: Path
-    item_selector: Template | None
-    max_concurrency: int | Path
+    items: Path | Query | QueryTemplate
+    item_selector: AnyTemplate | None
+    max_concurrency: int | Path | Query
     input_path: Path | None
     result_selector: Template | None
     result_path: ReferencePath | None
     output_path: Path | None
     retry: tuple[Retrier, ...] = ()
     catch: tuple[Catcher, ...] = ()
+    language: Language = "JSONPath"
+    assign: AnyTemplate | None = None
+    output: QueryTemplate | None = None
 
 
 State: TypeAlias = Pass | Task | Choice | Wait | Succeed | Fail | Parallel | Map

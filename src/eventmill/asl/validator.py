@@ -8,18 +8,10 @@ from collections.abc import Iterator
 from eventmill.asl.fields import did_you_mean
 from eventmill.asl.grammar import TERMINAL_TYPES
 from eventmill.asl.report import Place, Report
+from eventmill.asl.scopes import Scope, scopes_of
 from eventmill.model import Json, record
 
 STATE_NAME_LENGTH_MAX = 80
-
-
-@record
-class _Scope:
-    """The machine itself, a branch of a Parallel or the processor of a Map."""
-
-    place: Place
-    start_at: str | None
-    states: dict[str, Json]
 
 
 @record
@@ -36,7 +28,7 @@ def validate(document: dict[str, Json], report: Report) -> None:
 
     Names first, then StartAt, the targets, a missing end and the states that nothing reaches.
     """
-    scopes = list(_scopes(document))
+    scopes = list(scopes_of(document))
     _check_names(scopes, report)
     _check_starts(scopes, report)
     targets = [list(_targets(scope)) for scope in scopes]
@@ -50,44 +42,11 @@ def validate(document: dict[str, Json], report: Report) -> None:
         _check_reachable(scope, listed, report)
 
 
-def _scopes(document: dict[str, Json]) -> Iterator[_Scope]:
-    """Every scope in the order of the text."""
-    pending: list[tuple[Json, Place]] = [(document, Place())]
-    while pending:
-        value, place = pending.pop()
-        states = value.get("States") if isinstance(value, dict) else None
-        if not isinstance(value, dict) or not isinstance(states, dict):
-            continue
-        start_at = value.get("StartAt")
-        yield _Scope(
-            place=place, start_at=start_at if isinstance(start_at, str) else None, states=states
-        )
-        inner = [
-            each
-            for name, state in states.items()
-            if isinstance(state, dict)
-            for each in _inner(state, place.field("States").field(name))
-        ]
-        pending += reversed(inner)
-
-
-def _inner(state: dict[str, Json], place: Place) -> Iterator[tuple[Json, Place]]:
-    if state.get("Type") == "Parallel" and isinstance(branches := state.get("Branches"), list):
-        for index, branch in enumerate(branches):
-            yield branch, place.field("Branches").item(index)
-    elif state.get("Type") == "Map":
-        for name in ("ItemProcessor", "Iterator"):
-            if name in state:
-                yield state[name], place.field(name)
-
-
-def _targets(scope: _Scope) -> Iterator[_Target]:
-    for name, state in scope.states.items():
-        if isinstance(state, dict):
-            place = scope.place.field("States").field(name)
-            for target, at in _transitions(state, place):
-                if isinstance(target, str):
-                    yield _Target(name=target, source=name, place=at)
+def _targets(scope: Scope) -> Iterator[_Target]:
+    for name, state, place in scope.objects():
+        for target, at in _transitions(state, place):
+            if isinstance(target, str):
+                yield _Target(name=target, source=name, place=at)
 
 
 def _transitions(state: dict[str, Json], place: Place) -> Iterator[tuple[Json, Place]]:
@@ -101,7 +60,7 @@ def _transitions(state: dict[str, Json], place: Place) -> Iterator[tuple[Json, P
     yield state.get("Default"), place.field("Default")
 
 
-def _check_names(scopes: list[_Scope], report: Report) -> None:
+def _check_names(scopes: list[Scope], report: Report) -> None:
     seen: set[str] = set()
     for scope in scopes:
         for name in scope.states:
@@ -120,13 +79,13 @@ def _check_names(scopes: list[_Scope], report: Report) -> None:
             seen.add(name)
 
 
-def _check_starts(scopes: list[_Scope], report: Report) -> None:
+def _check_starts(scopes: list[Scope], report: Report) -> None:
     for scope in scopes:
         if scope.start_at is not None:
             _check_target(scope.start_at, scope, scope.place.field("StartAt"), report)
 
 
-def _check_target(name: str, scope: _Scope, place: Place, report: Report) -> None:
+def _check_target(name: str, scope: Scope, place: Place, report: Report) -> None:
     if name not in scope.states:
         report.error(
             "MISSING_TRANSITION_TARGET",
@@ -136,7 +95,7 @@ def _check_target(name: str, scope: _Scope, place: Place, report: Report) -> Non
         )
 
 
-def _has_end(scope: _Scope) -> bool:
+def _has_end(scope: Scope) -> bool:
     return any(
         isinstance(state, dict)
         and (state.get("End") is True or state.get("Type") in TERMINAL_TYPES)
@@ -144,7 +103,7 @@ def _has_end(scope: _Scope) -> bool:
     )
 
 
-def _check_reachable(scope: _Scope, targets: list[_Target], report: Report) -> None:
+def _check_reachable(scope: Scope, targets: list[_Target], report: Report) -> None:
     if scope.start_at is None:
         return
     onward: dict[str, list[str]] = {}

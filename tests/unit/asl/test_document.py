@@ -137,3 +137,14 @@ def test_a_repeated_state_or_field_is_an_error_and_in_data_a_warning() -> None:
         ("WARNING", "DUPLICATE_KEY", "/States/A/Parameters/0/k"),
     }
     assert value["States"]["A"] == json.loads(text)["States"]["A"]  # type: ignore[index]  # JSON
+
+
+@pytest.mark.parametrize("field", ["Arguments", "Assign", "Items", "Output"])
+def test_a_repeated_key_in_the_data_of_jsonata_is_a_warning(field: str) -> None:
+    text = f'{{"StartAt": "A", "States": {{"A": {{"{field}": {{"k": 1, "k": 2}}}}}}}}'
+
+    _, mistakes = read(text)
+
+    assert [(each.severity, each.code, each.pointer) for each in mistakes] == [
+        ("WARNING", "DUPLICATE_KEY", f"/States/A/{field}/k")
+    ]

@@ -17,10 +17,11 @@ FIELDS = sorted(
     {name for fields in STATE_FIELDS.values() for name in fields}
     | set(OPERATORS)
     | {"StartAt", "States", "Variable", "And", "Or", "Not", "ErrorEquals", "Mode", "RoleArn"}
-    | {"ProcessorConfig", "MaxAttempts", "BackoffRate", "a.$"}
+    | {"ProcessorConfig", "MaxAttempts", "BackoffRate", "Condition", "a.$"}
 )
 WORDS = [
     *STATE_FIELDS, "A", "B", "$", "$.a", "$$.a", "$x", "$.a[*]", "States.UUID()", "States.ALL",
+    "{% $states.input %}", "{% $x + 1 %}", "{% [", "{% [ %}",
     "JSONPath", "JSONata", "INLINE", "DISTRIBUTED", "2024-01-01T00:00:00Z",
     "arn:aws:states:::lambda:invoke", "arn:aws:states:::sqs:sendMessage",
 ]  # fmt: skip

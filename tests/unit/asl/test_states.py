@@ -241,7 +241,7 @@ def test_a_bare_map_takes_its_whole_input_without_limit() -> None:
     mapping = state({"Type": "Map", "End": True, "ItemProcessor": INNER})
 
     assert isinstance(mapping, Map)
-    assert (text(mapping.items_path), mapping.item_selector, mapping.max_concurrency) == (
+    assert (text(mapping.items), mapping.item_selector, mapping.max_concurrency) == (
         "$", None, 0,
     )  # fmt: skip
     assert list(mapping.processor.states) == ["B"]
@@ -262,7 +262,7 @@ def test_a_map_reads_its_legacy_fields_alike(
     })  # fmt: skip
 
     assert isinstance(mapping, Map)
-    assert text(mapping.items_path) == "$$.Execution.Input.a[0]"
+    assert text(mapping.items) == "$$.Execution.Input.a[0]"
     assert text(mapping.max_concurrency) == "$.c"
     assert rendered(mapping.item_selector, {"v": 1}) == {"v": 1}
     assert rendered(mapping.result_selector, [1]) == {"s": [1]}
