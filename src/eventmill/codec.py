@@ -23,7 +23,7 @@ from eventmill.machine.facts import (
     TimeReached,
 )
 from eventmill.machine.history import DETAILS_KEY, PAYLOAD_FIELDS, Details, HistoryEvent
-from eventmill.model import Json, Payload, record
+from eventmill.model import Json, Payload, encode_json, record
 
 _StoredEvent = tuple[int, int, str, int, dict[str, msgspec.Raw] | None, dict[str, Any] | None]
 _StoredStep = tuple[int, list[Any], list[_StoredEvent]]
@@ -177,11 +177,17 @@ def aws_event(event: HistoryEvent) -> dict[str, Json]:
 _ALWAYS_DETAILED: Final = frozenset({"ExecutionAborted"})
 
 
+def _texts(variables: Payload) -> Json:
+    """Variables as AWS shows them: the JSON text of each under its name."""
+    assert isinstance(variables.value, dict)
+    return {name: encode_json(value).decode() for name, value in variables.value.items()}
+
+
 def _aws_details(details: Details) -> Json:
     shown: dict[str, Json] = {}
     for name, value in details.items():
         if isinstance(value, Payload):
-            shown[name] = value.text.decode()
+            shown[name] = _texts(value) if name == "assignedVariables" else value.text.decode()
             if name != "parameters":
                 shown[f"{name}Details"] = _NOT_TRUNCATED
         else:

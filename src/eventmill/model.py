@@ -131,13 +131,22 @@ class AuthorError(Exception):
     """Carries a `Failure` from an expression up to the machine, which turns it into events.
 
     `located` says whether AWS puts "An error occurred while executing the state …" before the
-    cause. It never leaves the machine.
+    cause. `location` names the field whose evaluation failed, where AWS writes an EvaluationFailed
+    event about it. It never leaves the machine.
     """
 
-    def __init__(self, error: str, cause: str | None = None, *, located: bool = True) -> None:
+    def __init__(
+        self,
+        error: str,
+        cause: str | None = None,
+        *,
+        located: bool = True,
+        location: str | None = None,
+    ) -> None:
         super().__init__(error, cause)
         self.failure = Failure(error=error, cause=cause)
         self.located = located
+        self.location = location
 
 
 @record
@@ -147,6 +156,8 @@ class Quotas:
     history_events_max: int = 25_000
     payload_bytes_max: int = 262_144
     definition_bytes_max: int = 1_048_576
+    variable_bytes_max: int = 262_144  # of one variable, and of all that one state assigns
+    variables_bytes_max: int = 10_485_760  # of all variables of an execution
     map_concurrency_max: int = 40  # iterations of an inline Map at once
 
 

@@ -46,6 +46,13 @@ ASKS = {"FunctionName": "ask", "Payload": {"token.$": "$$.Task.Token"}}
 DEFINITIONS: dict[str, Any] = {
     "pass": {"StartAt": "P", "States": {"P": {"Type": "Pass", "End": True}}},
     "fail": {"StartAt": "F", "States": {"F": {"Type": "Fail", "Error": "E", "Cause": "because"}}},
+    "variables": {
+        "StartAt": "A",
+        "States": {
+            "A": {"Type": "Pass", "Assign": {"v": 1}, "Next": "B"},
+            "B": {"Type": "Pass", "QueryLanguage": "JSONata", "Output": "{% $v %}", "End": True},
+        },
+    },
     "bare-fail": {"StartAt": "F", "States": {"F": {"Type": "Fail"}}},
     "sleep": {
         "StartAt": "W",

@@ -36,7 +36,7 @@ async def test_state_machines_are_listed_page_by_page(client: Client) -> None:
         if "nextToken" not in page:
             break
         members = {"nextToken": page["nextToken"]}
-    assert (names, sizes) == (list(DEFINITIONS), [4, 2])
+    assert (names, sizes) == (list(DEFINITIONS), [4, 3])
 
 
 async def test_a_state_machine_is_described_with_its_text_as_written(
@@ -56,6 +56,11 @@ async def test_a_state_machine_is_described_with_its_text_as_written(
         "describe_state_machine", stateMachineArn=f"{MACHINE}pass", includedData="METADATA_ONLY"
     )
     assert bare == {**whole, "definition": "{}"}
+
+
+async def test_a_state_machine_says_where_its_variables_are_read(client: Client) -> None:
+    described = await client("describe_state_machine", stateMachineArn=f"{MACHINE}variables")
+    assert described["variableReferences"] == {"B": ["v"]}
 
 
 async def test_a_state_machine_outlives_its_file(client: Client, any_world: World) -> None:

@@ -187,6 +187,14 @@ WORLDS: Final[dict[str, tuple[dict[str, Json], str]]] = {
         "silence",
     ),
     "an iteration fails beside others": (machine(M=mapped(BROKEN)), "succeed"),
+    "a query fails": (
+        machine(Q={"Type": "Pass", "QueryLanguage": "JSONata", "Output": "{% $states.input.no %}"}),
+        "succeed",
+    ),
+    "variables are assigned": (
+        machine(A={"Type": "Pass", "Assign": {"v": 1, "w.$": "$"}}, Then=THEN),
+        "succeed",
+    ),
     "stopped": (machine(W=WORK), "stop"),
     "out of time": ({**machine(W=WAIT), "TimeoutSeconds": 5}, "succeed"),
 }

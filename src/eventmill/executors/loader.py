@@ -7,6 +7,7 @@ work, and the folder itself last, so that Lambda's `import units` does too.
 
 import importlib
 import inspect
+import os
 import sys
 import traceback
 from collections.abc import Callable
@@ -49,7 +50,6 @@ class Loader:
         self._home = home
         self._scan = scan(self._folder)
         self._loaded: dict[str, Handler | Unavailable] = {}
-        self._prepare_imports()
 
     def __call__(self, reference: str) -> Handler:
         """The handler that a function name, ARN or `module.function` means.
@@ -100,21 +100,15 @@ class Loader:
         except BaseException as error:  # a module may raise anything, even SystemExit
             raise _import_error(name, error) from None
 
-    def _prepare_imports(self) -> None:
-        root = str(self._folder.parent)
-        if sys.path[:1] != [root]:
-            sys.path.insert(0, root)
-        if str(self._folder) not in sys.path:
-            sys.path.append(str(self._folder))
-
     def _claim_package(self) -> None:
         """Make `handlers` mean this folder, whatever else of that name was imported before."""
         package, path = self._folder.name, [str(self._folder)]
         known = sys.modules.get(package)
         if known is not None and list(getattr(known, "__path__", ())) == path:
             return
-        for name in [name for name in sys.modules if name.split(".")[0] == package]:
-            del sys.modules[name]
+        _forget_package(package, known)
+        root = str(self._folder.parent)
+        sys.path[:] = [root, *(each for each in sys.path if each != root), *path]
         importlib.invalidate_caches()
         start = self._folder / "__init__.py"
         if start.exists():
@@ -128,6 +122,17 @@ class Loader:
         if start.exists():
             assert spec.loader is not None, "a path that ends in .py has a loader"
             spec.loader.exec_module(module)
+
+
+def _forget_package(package: str, known: ModuleType | None) -> None:
+    """Drop what another folder of this name has left in the interpreter."""
+    folders = list(getattr(known, "__path__", ()))
+    sys.path[:] = [path for path in sys.path if path not in folders]
+    for name, module in list(sys.modules.items()):
+        place = getattr(module, "__file__", None) or ""
+        is_inside = any(place.startswith(f"{folder}{os.sep}") for folder in folders)
+        if is_inside or name.split(".")[0] == package:
+            del sys.modules[name]
 
 
 def _attribute(module: ModuleType, name: str, function: str) -> Callable[[Any, Any], Any]:

@@ -342,7 +342,7 @@ class WorkerPool:
         now = time.monotonic()
         was_late = now - self._watch_due > self._settings.pulse_seconds
         for worker in list(self._workers):
-            if was_late:  # the server itself stood still: what was sent is not read yet
+            if was_late:  # the server stood still, perhaps with the whole machine
                 worker.heard_at = now
             self._look_after(worker, now)
         if self._calls and not self._is_closed:

@@ -3,30 +3,55 @@
 Source: "Context object" in the Step Functions developer guide; the order of keys is the service's.
 """
 
-from eventmill.asl.error_names import REFERENCE_PATH_CONFLICT, RUNTIME
+from collections.abc import Mapping
+
+from eventmill.asl.error_names import QUERY_EVALUATION_ERROR, REFERENCE_PATH_CONFLICT, RUNTIME
+from eventmill.asl.query_results import unexpected
 from eventmill.asl.syntax import Map, Parallel, Task
 from eventmill.instant import format_instant
 from eventmill.machine.execution import Execution, Frame
 from eventmill.machine.randomness import draws
 from eventmill.machine.tokens import task_token
-from eventmill.model import EMPTY_OBJECT, AuthorError, Json, Payload
+from eventmill.model import EMPTY_OBJECT, AuthorError, Json, Payload, encode_json
 from eventmill.query.environment import Environment
+from eventmill.query.jsonata import Query, QueryTemplate
 from eventmill.query.jsonpath import Path, PathNotFound
 
 
 def environment(
-    execution: Execution, frame: Frame, data: Payload, item: int | None = None
+    execution: Execution,
+    frame: Frame,
+    data: Payload,
+    *,
+    item: int | None = None,
+    result: Payload | None = None,
+    error_output: Payload | None = None,
 ) -> Environment:
-    """The surroundings of an expression of `frame`'s state that reads `data` as `$`.
+    """The surroundings of an expression of `frame`'s state that reads `data` as its input.
 
     `item` is the index of the item that an ItemSelector is about.
     """
     return Environment(
         data,
         lambda: Payload.of(_context_object(execution, frame, item)),
-        {},
+        _variables(frame),
         draws(execution.seed, execution.sequence),
+        result=result,
+        error_output=error_output,
+        now_ms=execution.now_ms,
     )
+
+
+def _variables(frame: Frame) -> Mapping[str, Json]:
+    """All that the frame sees: its own variables and those of the frames around it."""
+    seen: dict[str, Json] = {}
+    around: Frame | None = frame
+    while around is not None:
+        if around.variables:
+            own = {name: variable.value for name, variable in around.variables.items()}
+            seen = {**own, **seen}
+        around = around.parent
+    return seen
 
 
 def select(path: Path | None, surroundings: Environment) -> Payload:
@@ -48,8 +73,12 @@ def items_of(execution: Execution, frame: Frame) -> list[Json]:
 
 
 def _read_items(state: Map, surroundings: Environment) -> list[Json]:
+    if not isinstance(state.items, Path):
+        return _queried_items(state.items, surroundings)
+    if state.language == "JSONata":
+        return _input_items(surroundings.data)
     data = select(state.input_path, surroundings)
-    path = state.items_path
+    path = state.items
     try:
         items = path.find(surroundings.over(data))
     except PathNotFound:
@@ -61,6 +90,25 @@ def _read_items(state: Map, surroundings: Environment) -> list[Json]:
         cause = f'Reference path "{path.text}" must point to array.'
         raise AuthorError(RUNTIME, cause, located=False)
     return items
+
+
+def _input_items(data: Payload) -> list[Json]:
+    if isinstance(data.value, list):
+        return data.value
+    shown = encode_json(data.value).decode()
+    cause = f"Map state input must be an array but was: {shown}"
+    raise AuthorError(QUERY_EVALUATION_ERROR, cause, location="")
+
+
+def _queried_items(items: Query | QueryTemplate, surroundings: Environment) -> list[Json]:
+    if isinstance(items, QueryTemplate):
+        value = items.render(surroundings).value
+        assert isinstance(value, list), "a literal Items is an array"
+        return value
+    value = items.evaluate(surroundings)
+    if not isinstance(value, list):
+        raise unexpected(items, "array", value)
+    return value
 
 
 def _context_object(execution: Execution, frame: Frame, item: int | None) -> Json:

@@ -6,9 +6,12 @@ Source: "Processing input and output in Step Functions" of the developer guide.
 from collections.abc import Sequence
 
 from eventmill.asl.syntax import Choice, Map, Parallel, Pass, Succeed, Task, Wait
+from eventmill.machine.assigning import assigned
 from eventmill.machine.context import environment, select
+from eventmill.machine.decision import Decision
 from eventmill.machine.execution import Execution, Frame
 from eventmill.model import Json, Payload, encode_json
+from eventmill.query.jsonata import QueryTemplate
 from eventmill.query.jsonpath import Path
 
 
@@ -32,13 +35,14 @@ def output(
 ) -> Payload:
     """What the state hands on: its `result` after ResultSelector, ResultPath and OutputPath.
 
-    ResultPath writes into the state's raw input, as it was before InputPath.
+    ResultPath writes into the state's raw input, as it was before InputPath. A JSONata state
+    hands its Output on, else the result.
 
     Raises:
-        AuthorError: A path leads nowhere or cannot be written, or an intrinsic fails.
+        AuthorError: A path leads nowhere or cannot be written, or an expression fails.
     """
-    if not isinstance(state, Pass) and state.result_selector is not None:
-        result = state.result_selector.render(environment(execution, frame, result))
+    if state.output is not None:
+        return state.output.render(environment(execution, frame, frame.data, result=result))
     if state.result_path is None:
         combined = frame.data
     elif state.result_path.text == "$":
@@ -50,12 +54,63 @@ def output(
     return select(state.output_path, environment(execution, frame, combined))
 
 
-def through(execution: Execution, frame: Frame, state: Choice | Wait | Succeed) -> Payload:
-    """What a state without a result hands on: its input after InputPath and OutputPath.
+def selected(
+    execution: Execution, frame: Frame, state: Task | Parallel | Map, result: Payload
+) -> Payload:
+    """The state's result after ResultSelector.
 
     Raises:
-        AuthorError: A path leads nowhere.
+        AuthorError: A path leads nowhere, or an intrinsic fails.
     """
+    if state.result_selector is None:
+        return result
+    return state.result_selector.render(environment(execution, frame, result))
+
+
+def variables(
+    execution: Execution, frame: Frame, state: Pass | Task | Parallel | Map, result: Payload
+) -> Payload | None:
+    """The variables that the state assigns; in a JSONPath state `$` is its result here.
+
+    Raises:
+        AuthorError: An expression fails, or a value is over its quota.
+    """
+    if state.assign is None:
+        return None
+    data = result if state.language == "JSONPath" else frame.data
+    surroundings = environment(execution, frame, data, result=result)
+    return assigned(execution, frame, state.assign, surroundings)
+
+
+def leave_with(
+    decision: Decision, frame: Frame, state: Task | Parallel | Map, result: Payload
+) -> None:
+    """Exit a state with its `result`.
+
+    Raises:
+        AuthorError: A path leads nowhere, an expression fails, or something is over its quota.
+    """
+    execution = decision.execution
+    result = selected(execution, frame, state, result)
+    handed_on = output(execution, frame, state, result)
+    decision.leave(frame, handed_on, variables(execution, frame, state, result))
+
+
+def through(
+    execution: Execution,
+    frame: Frame,
+    state: Choice | Wait | Succeed,
+    output: QueryTemplate | None,
+) -> Payload:
+    """What a state without a result hands on: its input after InputPath and OutputPath.
+
+    A JSONata state hands `output` on, where there is one.
+
+    Raises:
+        AuthorError: A path leads nowhere, or an expression fails.
+    """
+    if output is not None:
+        return output.render(environment(execution, frame, frame.data))
     if _is_whole(state.input_path) and _is_whole(state.output_path):
         return frame.data
     surroundings = environment(execution, frame, frame.data)

@@ -64,28 +64,38 @@ class Decision:
         evolve(self.execution, event)
         self.events.append(event)
 
-    def leave(self, frame: Frame, output: Payload) -> None:
-        """Exit the frame's state with `output`, for its own `Next`.
+    def leave(self, frame: Frame, output: Payload, assigned: Payload | None = None) -> None:
+        """Exit the frame's state with `output`, for its own `Next`; `assigned` are variables.
 
         Raises:
             AuthorError: The output is over the quota.
         """
-        self._exit(frame, output, None)
+        self._exit(frame, output, assigned, None)
 
-    def leave_for(self, frame: Frame, output: Payload, next: str) -> None:
+    def leave_for(
+        self, frame: Frame, output: Payload, next: str, assigned: Payload | None = None
+    ) -> None:
         """Exit the frame's state for another one than its own `Next`: a choice, a catch.
 
         Raises:
             AuthorError: The output is over the quota.
         """
-        self._exit(frame, output, {"next": next})
+        self._exit(frame, output, assigned, {"next": next})
 
-    def _exit(self, frame: Frame, output: Payload, internal: dict[str, Json] | None) -> None:
+    def _exit(
+        self,
+        frame: Frame,
+        output: Payload,
+        assigned: Payload | None,
+        internal: dict[str, Json] | None,
+    ) -> None:
         state = frame.state
         assert state is not None
         if len(output) > self.execution.quotas.payload_bytes_max:
             raise AuthorError(DATA_LIMIT_EXCEEDED, too_large(state.name), located=False)
         details: Details = {"name": state.name, "output": output}
+        if assigned is not None:
+            details["assignedVariables"] = assigned
         self.emit(frame, f"{type(state).__name__}StateExited", details, internal=internal)
         if frame.next is None:
             self.finished.append(frame)

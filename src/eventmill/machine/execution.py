@@ -16,7 +16,16 @@ from eventmill.machine.history import (
     WAIT_SCHEDULED,
     HistoryEvent,
 )
-from eventmill.model import AWS_QUOTAS, EMPTY_OBJECT, Failure, Json, Payload, Quotas, record
+from eventmill.model import (
+    AWS_QUOTAS,
+    EMPTY_OBJECT,
+    Failure,
+    Json,
+    Payload,
+    Quotas,
+    encode_json,
+    record,
+)
 
 RUNNING: Final = "RUNNING"
 ROOT: Final = 0  # the id of the outermost frame
@@ -66,6 +75,14 @@ class RunningTask:
             self.heartbeat_due_ms = at_ms + self.heartbeat_ms
 
 
+@record
+class Variable:
+    """The value of a variable, and the size of its JSON text in bytes."""
+
+    value: Json
+    size: int
+
+
 class Frame:
     """One sequence of states that runs: the execution's own, a branch's or an iteration's.
 
@@ -74,7 +91,7 @@ class Frame:
     """
 
     __slots__ = (
-        "active",
+        "before_id",
         "children",
         "data",
         "due_ms",
@@ -94,6 +111,7 @@ class Frame:
         "state",
         "states",
         "task",
+        "variables",
     )
 
     def __init__(self, id: int, parent: "Frame | None", index: int, branch: Branch) -> None:
@@ -105,6 +123,7 @@ class Frame:
         self.next: str | None = branch.start_at
         self.data: Payload = EMPTY_OBJECT
         self.entered_id = 0
+        self.before_id = 0  # the id that the Entered event points back to
         self.entered_ms = 0
         self.last_id = 0  # the id that the next event of this frame points back to
         self.retries: dict[int, int] = {}  # retrier -> attempts made
@@ -112,6 +131,7 @@ class Frame:
         self.due_ms: int | None = None  # when a Wait ends or a retry begins
         self.retrying = False
         self.task: RunningTask | None = None
+        self.variables: dict[str, Variable] = {}  # assigned in this frame; inner ones see them
         self._leave_children()
 
     def _leave_children(self) -> None:
@@ -151,7 +171,9 @@ class Execution:
         self.frames: dict[int, Frame] = {ROOT: self.root}
         self.frames_made = 1
         self.tasks: dict[int, Frame] = {}
+        self.variable_bytes = 0  # of all variables in all frames
         self.abandoned: list[int] = []  # tasks cut off since the shell last asked
+        self.now_ms = 0  # the instant of the decision that is being made
         self._timers: list[tuple[int, int]] = []  # (due_ms, frame), outdated ones included
 
     def next_due_ms(self) -> int | None:
@@ -184,8 +206,13 @@ class Execution:
         for child in frame.children.values():
             self.drop_task(child)
             self.drop_children(child)
-            del self.frames[child.id]
+            self.drop_frame(child)
         frame._leave_children()
+
+    def drop_frame(self, frame: Frame) -> None:
+        """Forget a branch or an iteration, and its variables with it; for `evolve` alone."""
+        self.variable_bytes -= sum(each.size for each in frame.variables.values())
+        del self.frames[frame.id]
 
     def drop_task(self, frame: Frame) -> None:
         """Forget a task that nobody waits for any more; for `evolve` alone."""
@@ -280,6 +307,7 @@ def _state_entered(execution: Execution, frame: Frame, event: HistoryEvent) -> N
     frame.next = None
     frame.data = event.payload("input")
     frame.entered_id = frame.last_id = event.id
+    frame.before_id = event.previous_id
     frame.entered_ms = event.at_ms
     frame.retries = {}
     frame.retry_count = 0
@@ -296,12 +324,23 @@ def _state_exited(execution: Execution, frame: Frame, event: HistoryEvent) -> No
     frame.next = leads_to
     frame.data = event.payload("output")
     frame.last_id = event.id
+    if event.details is not None and "assignedVariables" in event.details:
+        _assign(execution, frame, event.payload("assignedVariables"))
     if leads_to is None and frame.parent is not None:
         parent = frame.parent
         parent.results[frame.index] = frame.data
         parent.last_id = event.id
         del parent.children[frame.index]
-        del execution.frames[frame.id]
+        execution.drop_frame(frame)
+
+
+def _assign(execution: Execution, frame: Frame, assigned: Payload) -> None:
+    assert isinstance(assigned.value, dict)
+    for name, value in assigned.value.items():
+        former = frame.variables.get(name)
+        variable = Variable(value=value, size=len(encode_json(value)))
+        execution.variable_bytes += variable.size - (former.size if former else 0)
+        frame.variables[name] = variable
 
 
 def _wait_scheduled(execution: Execution, frame: Frame, event: HistoryEvent) -> None:
@@ -431,6 +470,7 @@ _EVOLVE: Final[dict[str, _Evolve]] = {
     "ParallelStateSucceeded": _changes_nothing,
     "ParallelStateFailed": _children_failed,
     "ParallelStateAborted": _changes_nothing,
+    "EvaluationFailed": _advances,
     "MapStateStarted": _map_started,
     "MapStateSucceeded": _changes_nothing,
     "MapStateFailed": _children_failed,

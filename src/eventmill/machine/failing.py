@@ -9,11 +9,14 @@ from typing import Final
 from eventmill.asl.error_names import HEARTBEAT_TIMEOUT, RUNTIME, TIMEOUT
 from eventmill.asl.retry import Catcher, Retrier, first_match
 from eventmill.asl.syntax import Map, Parallel, Task, Wait
+from eventmill.machine.assigning import assigned
+from eventmill.machine.context import environment
 from eventmill.machine.decision import Decision
 from eventmill.machine.execution import Frame
 from eventmill.machine.history import RETRY_SCHEDULED, Details
 from eventmill.machine.randomness import fraction
 from eventmill.model import AuthorError, Failure, Payload
+from eventmill.query.template import Template
 
 _ABORTED: Final = {
     Task: "TaskStateAborted",
@@ -25,17 +28,50 @@ _ABORTED: Final = {
 
 def attempt(decision: Decision, frame: Frame, work: Callable[[], None]) -> None:
     """Do `work` for the frame's state; what the author got wrong becomes the state's failure."""
-    state, entered_id = frame.state, frame.entered_id
-    assert state is not None
+    entered_id = frame.entered_id
     try:
         work()
     except AuthorError as error:
-        failure = error.failure
-        if error.located:
-            where = f"'{state.name}' (entered at the event id #{entered_id})"
-            cause = f"An error occurred while executing the state {where}. {failure.cause}"
-            failure = Failure(error=failure.error, cause=cause)
+        failure = _located(error, frame, entered_id)
+        if error.location is not None:
+            before_id = _before_evaluation(frame, error.location)
+            write_evaluation_failed(decision, frame, failure, error.location, before_id)
         fail(decision, frame, failure)
+
+
+def _located(error: AuthorError, frame: Frame, entered_id: int) -> Failure:
+    """The failure with the place where it happened, where the service tells it."""
+    if not error.located:
+        return error.failure
+    assert frame.state is not None
+    where = f"'{frame.state.name}' (entered at the event id #{entered_id})"
+    cause = f"An error occurred while executing the state {where}. {error.failure.cause}"
+    return Failure(error=error.failure.error, cause=cause)
+
+
+def _before_evaluation(frame: Frame, location: str) -> int:
+    """What an EvaluationFailed event points back to.
+
+    Right after a state was entered the service skips the Entered event, but for a Timestamp.
+    """
+    just_entered = frame.last_id == frame.entered_id
+    return frame.before_id if just_entered and location != "Timestamp" else frame.last_id
+
+
+def write_evaluation_failed(
+    decision: Decision,
+    frame: Frame,
+    failure: Failure,
+    location: str,
+    after_id: int,
+) -> None:
+    """Say which field of the frame's state could not be evaluated; "" is its input."""
+    assert frame.state is not None
+    where: Details = {"location": location, "state": frame.state.name}
+    if not location:
+        del where["location"]
+    details = {**_details(failure), **where}
+    decision.emit(frame, "EvaluationFailed", details, previous_id=after_id)
 
 
 def fail(decision: Decision, frame: Frame, failure: Failure, after_id: int | None = None) -> None:
@@ -70,14 +106,18 @@ def _retry_or_catch(
     if retrier is not None and frame.retries.get(retrier, 0) < state.retry[retrier].max_attempts:
         _schedule_retry(decision, frame, retrier, state.retry[retrier], after_id)
         return
-    if isinstance(state, (Parallel, Map)):
-        kind = type(state).__name__
-        decision.emit(frame, f"{kind}StateFailed", previous_id=after_id)
+    _write_state_failed(decision, frame, after_id)
     catcher = first_match(state.catch, failure.error)
     if catcher is None:
         _hand_on(decision, frame, failure)
     else:
-        _catch(decision, frame, state.catch[catcher], failure)
+        _catch(decision, frame, state.catch[catcher], failure, after_id)
+
+
+def _write_state_failed(decision: Decision, frame: Frame, after_id: int) -> None:
+    if isinstance(frame.state, (Parallel, Map)):
+        kind = type(frame.state).__name__
+        decision.emit(frame, f"{kind}StateFailed", previous_id=after_id)
 
 
 def _schedule_retry(
@@ -91,18 +131,46 @@ def _schedule_retry(
     decision.note(frame, RETRY_SCHEDULED, {**noted}, after_id)
 
 
-def _catch(decision: Decision, frame: Frame, catcher: Catcher, failure: Failure) -> None:
+def _catch(
+    decision: Decision, frame: Frame, catcher: Catcher, failure: Failure, after_id: int
+) -> None:
     reported = _reported(failure)
-    error_output = {"Error": reported.error or "", "Cause": reported.cause or ""}
+    error_output = Payload.of({"Error": reported.error or "", "Cause": reported.cause or ""})
+    entered_id = frame.entered_id
     try:
-        if catcher.result_path is None:
-            output = frame.data
-        else:
-            value = catcher.result_path.put(frame.data.value, {**error_output})
-            output = Payload.of(value)
-        decision.leave_for(frame, output, catcher.next)
+        output = _caught_output(decision, frame, catcher, error_output)
+        assigned = _caught_variables(decision, frame, catcher, error_output)
+        decision.leave_for(frame, output, catcher.next, assigned)
     except AuthorError as error:
-        _hand_on(decision, frame, error.failure)
+        own = _located(error, frame, entered_id)
+        if error.location is not None:
+            write_evaluation_failed(decision, frame, own, error.location, after_id)
+            _write_state_failed(decision, frame, frame.last_id)
+        _hand_on(decision, frame, own)
+
+
+def _caught_output(
+    decision: Decision, frame: Frame, catcher: Catcher, error_output: Payload
+) -> Payload:
+    execution = decision.execution
+    if catcher.output is not None:
+        surroundings = environment(execution, frame, frame.data, error_output=error_output)
+        return catcher.output.render(surroundings)
+    if catcher.result_path is None:
+        return frame.data
+    return Payload.of(catcher.result_path.put(frame.data.value, error_output.value))
+
+
+def _caught_variables(
+    decision: Decision, frame: Frame, catcher: Catcher, error_output: Payload
+) -> Payload | None:
+    if catcher.assign is None:
+        return None
+    execution = decision.execution
+    # In a JSONPath state `$` is the error output here; in a JSONata state the input stays.
+    data = error_output if isinstance(catcher.assign, Template) else frame.data
+    surroundings = environment(execution, frame, data, error_output=error_output)
+    return assigned(execution, frame, catcher.assign, surroundings)
 
 
 def _hand_on(decision: Decision, frame: Frame, failure: Failure) -> None:

@@ -71,8 +71,9 @@ class HistoryEvent:
         return f"<{parts} {self.details or ''} {self.internal or ''}>"
 
 
-# The fields of an event's details that hold payloads: JSON text on AWS's wire.
-PAYLOAD_FIELDS: Final = frozenset({"input", "output", "parameters"})
+# The fields of an event's details that hold payloads: JSON text on AWS's wire. Variables that a
+# state assigns are one payload here, an object of them all.
+PAYLOAD_FIELDS: Final = frozenset({"input", "output", "parameters", "assignedVariables"})
 
 WAIT_SCHEDULED: Final = "WaitScheduled"
 RETRY_SCHEDULED: Final = "RetryScheduled"
@@ -104,6 +105,7 @@ DETAILS_KEY: Final[Mapping[str, str]] = {
     "LambdaFunctionSucceeded": "lambdaFunctionSucceededEventDetails",
     "LambdaFunctionFailed": "lambdaFunctionFailedEventDetails",
     "LambdaFunctionTimedOut": "lambdaFunctionTimedOutEventDetails",
+    "EvaluationFailed": "evaluationFailedEventDetails",
     "MapStateStarted": "mapStateStartedEventDetails",
     "MapIterationStarted": "mapIterationStartedEventDetails",
     "MapIterationSucceeded": "mapIterationSucceededEventDetails",

@@ -70,6 +70,7 @@ def advance(execution: Execution, fact: Fact, now_ms: int) -> Step:
     prove a history. Runnable states wait in a queue, so branches advance breadth first, one state
     each in turn, as the service does it.
     """
+    execution.now_ms = now_ms
     fact = _as_recorded(execution, fact, now_ms)
     decision = Decision(execution, now_ms)
     try:

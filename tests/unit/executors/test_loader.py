@@ -26,6 +26,15 @@ def test_two_projects_in_one_interpreter_keep_their_own_handlers(tmp_path: Path)
     assert Loader(first, Home())("work").is_async
 
 
+def test_two_projects_in_one_interpreter_keep_their_own_plain_modules(tmp_path: Path) -> None:
+    text = "from words import word\ndef work(event, context): return word\n"
+    for name in ("one", "two", "three"):
+        folder = project(tmp_path, name, text)
+        (folder / "words.py").write_text(f"word = {name!r}\n")
+        assert Loader(folder, Home())("work").function(None, None) == name
+    assert len([path for path in sys.path if path.startswith(str(tmp_path / "one"))]) == 1
+
+
 def test_imports_nothing_before_a_handler_is_called(tmp_path: Path) -> None:
     mark = tmp_path / "imported"
     text = (

@@ -17,6 +17,7 @@ from tests.unit.executors.trial_pool import (
     Waiter,
     call,
     error,
+    is_running,
     pool,
     soon,
     start,
@@ -206,13 +207,6 @@ async def test_leaving_ends_workers_and_all_they_started(folder: Path, tmp_path:
         pids = executor.worker_pids
     assert [pid for pid in pids if is_running(pid)] == []
     await until(lambda: not is_running(child))  # the kernel takes its time after SIGKILL
-
-
-def is_running(pid: int) -> bool:
-    try:
-        return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
-    except psutil.NoSuchProcess:
-        return False
 
 
 SERVER = """

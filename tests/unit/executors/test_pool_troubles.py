@@ -16,6 +16,7 @@ from tests.unit.executors.trial_pool import (
     Waiter,
     call,
     error,
+    is_running,
     pool,
     soon,
     start,
@@ -49,6 +50,14 @@ async def test_a_dying_worker_costs_the_calls_in_it_and_is_replaced(
         assert error(await neighbour) == ("Runtime.ExitError", reason)
         assert await value(start(executor, "pid")[1]) != before
         assert not psutil.pid_exists(before)
+
+
+async def test_what_a_dying_worker_had_started_dies_too(folder: Path, tmp_path: Path) -> None:
+    note = tmp_path / "child"
+    async with pool(folder) as executor:
+        assert error(await call(executor, "start_child_and_exit", str(note)))[0] == KILLED[0]
+        child = int(note.read_text())
+        await until(lambda: not is_running(child))
 
 
 async def test_a_killed_worker_costs_no_call_in_another(folder: Path, tmp_path: Path) -> None:

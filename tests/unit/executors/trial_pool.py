@@ -9,6 +9,8 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from eventmill.executors.pool import WorkerPool
 from eventmill.executors.pool_settings import PoolSettings
 from eventmill.model import Json, Payload
@@ -112,6 +114,10 @@ async def open_files(event, context):
 
 async def start_child(event, context):
     return subprocess.Popen(["sleep", "3600"]).pid
+
+async def start_child_and_exit(event, context):
+    Path(event).write_text(str(subprocess.Popen(["sleep", "3600"]).pid))
+    os._exit(1)
 '''
 
 ids = count(1)
@@ -183,6 +189,13 @@ async def until(condition: Callable[[], bool]) -> None:
     """Let the loop turn until `condition` holds; the test's timeout is the limit."""
     while not condition():  # noqa: ASYNC110  # another process brings it about, without a signal
         await asyncio.sleep(0.005)
+
+
+def is_running(pid: int) -> bool:
+    try:
+        return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
 
 
 class Waiter:

@@ -130,6 +130,7 @@ def snapshot(execution: Execution) -> Any:
                 task.deadline_ms,
                 task.heartbeat_due_ms,
             ),
+            "variables": each.variables,
             "results": [result and result.text for result in each.results],
             "length": each.length,
             "children": {index: frame(child) for index, child in each.children.items()},

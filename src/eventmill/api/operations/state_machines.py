@@ -6,6 +6,8 @@ from eventmill.api.arns import state_machine_arn
 from eventmill.api.constraints import INCLUDED_DATA, PAGE_SIZE, PAGE_TOKEN, REQUIRED_ARN
 from eventmill.api.operation import Answer, Operation, Request
 from eventmill.api.paging import last_place, next_token, page_size
+from eventmill.asl.variables import variable_references
+from eventmill.model import Json, decode_json
 from eventmill.runtime.catalog import Machine
 from eventmill.runtime.system import System
 
@@ -35,6 +37,7 @@ async def describe_state_machine(system: System, request: Request) -> Answer:
     """
     machine = system.catalog.machine(state_machine_arn(request["stateMachineArn"]))
     without_definition = request.get("includedData") == "METADATA_ONLY"
+    read: Answer = {} if without_definition else _variable_references(machine)
     return {
         **_listed(system, machine),
         "status": "ACTIVE",
@@ -43,7 +46,14 @@ async def describe_state_machine(system: System, request: Request) -> Answer:
         "loggingConfiguration": {"level": "OFF", "includeExecutionData": False},
         "tracingConfiguration": {"enabled": False},
         "encryptionConfiguration": {"type": "AWS_OWNED_KEY"},
+        **({"variableReferences": read} if read else {}),
     }
+
+
+def _variable_references(machine: Machine) -> Answer:
+    document = decode_json(machine.text)
+    assert isinstance(document, dict), "a definition is an object"
+    return {state: list[Json](names) for state, names in variable_references(document).items()}
 
 
 def _listed(system: System, machine: Machine) -> Answer:

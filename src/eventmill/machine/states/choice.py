@@ -3,6 +3,7 @@
 from eventmill.asl.error_names import RUNTIME
 from eventmill.asl.syntax import Choice
 from eventmill.machine import data_flow
+from eventmill.machine.assigning import assigned
 from eventmill.machine.context import environment, select
 from eventmill.machine.decision import Decision
 from eventmill.machine.execution import Frame
@@ -18,13 +19,11 @@ def enter(decision: Decision, frame: Frame, state: Choice) -> None:
     execution = decision.execution
     surroundings = environment(execution, frame, frame.data)
     surroundings = surroundings.over(select(state.input_path, surroundings))
-    for rule in state.rules:
-        if rule.condition(surroundings):
-            chosen: str | None = rule.next
-            break
-    else:
-        chosen = state.default
+    rule = next((each for each in state.rules if each.condition(surroundings)), None)
+    # A rule that matches counts with its own Assign and Output alone, the default with the state's.
+    chosen, way = (state.default, state) if rule is None else (rule.next, rule)
     if chosen is None:
         cause = "Failed to transition out of the state. The state does not point to a next state."
         raise AuthorError(RUNTIME, cause)
-    decision.leave_for(frame, data_flow.through(execution, frame, state), chosen)
+    output = data_flow.through(execution, frame, state, way.output)
+    decision.leave_for(frame, output, chosen, assigned(execution, frame, way.assign, surroundings))

@@ -1,12 +1,14 @@
 """Fail: ends the execution, or fails the enclosing Parallel or Map."""
 
 from eventmill.asl.error_names import RUNTIME
+from eventmill.asl.query_results import queried_text
 from eventmill.asl.syntax import Fail
 from eventmill.machine import failing
 from eventmill.machine.context import environment
 from eventmill.machine.decision import Decision
 from eventmill.machine.execution import Frame
 from eventmill.model import AuthorError, Failure
+from eventmill.query.jsonata import Query
 from eventmill.query.template import Template
 
 
@@ -19,7 +21,12 @@ def enter(decision: Decision, frame: Frame, state: Fail) -> None:
     failing.fail(decision, frame, failure)
 
 
-def _text(decision: Decision, frame: Frame, field: str, given: str | Template | None) -> str | None:
+def _text(
+    decision: Decision, frame: Frame, field: str, given: str | Template | Query | None
+) -> str | None:
+    if isinstance(given, Query):
+        surroundings = environment(decision.execution, frame, frame.data)
+        return queried_text(given, given.evaluate(surroundings))
     if not isinstance(given, Template):
         return given
     value = given.render(environment(decision.execution, frame, frame.data)).value

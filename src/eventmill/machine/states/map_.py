@@ -4,6 +4,7 @@ An iteration is a frame while it runs and one payload afterwards; nothing recurs
 """
 
 from eventmill.asl.error_names import RUNTIME
+from eventmill.asl.query_results import queried_number
 from eventmill.asl.syntax import Map
 from eventmill.machine import data_flow
 from eventmill.machine.context import environment, items_of, select
@@ -11,6 +12,7 @@ from eventmill.machine.decision import Decision
 from eventmill.machine.execution import Frame
 from eventmill.machine.history import Details
 from eventmill.model import AuthorError, Payload
+from eventmill.query.jsonata import Query
 from eventmill.query.jsonpath import Path, PathNotFound
 
 
@@ -65,6 +67,9 @@ def _item_input(decision: Decision, frame: Frame, state: Map, index: int) -> Pay
 def _at_once(decision: Decision, frame: Frame, state: Map) -> int:
     quota = decision.execution.quotas.map_concurrency_max
     wanted = state.max_concurrency
+    if isinstance(wanted, Query):
+        surroundings = environment(decision.execution, frame, frame.data)
+        wanted = queried_number(wanted, wanted.evaluate(surroundings))
     if isinstance(wanted, Path):
         wanted = _read_concurrency(decision, frame, state, wanted)
     return min(wanted, quota) if wanted else quota
@@ -95,5 +100,4 @@ def _read_concurrency(decision: Decision, frame: Frame, state: Map, path: Path) 
 
 def _succeed(decision: Decision, frame: Frame, state: Map) -> None:
     decision.emit(frame, "MapStateSucceeded")
-    result = data_flow.array(frame.results)
-    decision.leave(frame, data_flow.output(decision.execution, frame, state, result))
+    data_flow.leave_with(decision, frame, state, data_flow.array(frame.results))

@@ -24,5 +24,4 @@ def branch_finished(decision: Decision, frame: Frame) -> None:
     assert isinstance(state, Parallel)
     if not frame.children:
         decision.emit(frame, "ParallelStateSucceeded")
-        result = data_flow.array(frame.results)
-        decision.leave(frame, data_flow.output(decision.execution, frame, state, result))
+        data_flow.leave_with(decision, frame, state, data_flow.array(frame.results))

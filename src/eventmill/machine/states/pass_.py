@@ -12,4 +12,5 @@ def enter(decision: Decision, frame: Frame, state: Pass) -> None:
     result = state.result
     if result is None:
         result = data_flow.effective_input(execution, frame, state)
-    decision.leave(frame, data_flow.output(execution, frame, state, result))
+    output = data_flow.output(execution, frame, state, result)
+    decision.leave(frame, output, data_flow.variables(execution, frame, state, result))

@@ -8,4 +8,4 @@ from eventmill.machine.execution import Frame
 
 def enter(decision: Decision, frame: Frame, state: Succeed) -> None:
     """Leave at once; there is no next state."""
-    decision.leave(frame, data_flow.through(decision.execution, frame, state))
+    decision.leave(frame, data_flow.through(decision.execution, frame, state, state.output))

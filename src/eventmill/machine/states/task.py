@@ -8,6 +8,7 @@ from eventmill.asl.error_names import (
     RUNTIME,
     TIMEOUT,
 )
+from eventmill.asl.query_results import queried_number
 from eventmill.asl.syntax import TASK_TIMEOUT_SECONDS_DEFAULT, Resource, Task
 from eventmill.machine import data_flow, failing
 from eventmill.machine.commands import RunTask
@@ -17,6 +18,7 @@ from eventmill.machine.execution import Execution, Frame, is_late
 from eventmill.machine.history import HEARTBEAT_RECEIVED, Details
 from eventmill.machine.tokens import task_token
 from eventmill.model import AuthorError, Failure, Payload
+from eventmill.query.jsonata import Query
 from eventmill.query.jsonpath import Path, PathNotFound
 
 # The events of a task are named after what it calls; a function ARN has names of its own.
@@ -61,8 +63,11 @@ def _add_limits(decision: Decision, frame: Frame, state: Task, details: Details)
 
 
 def _seconds(
-    decision: Decision, frame: Frame, state: Task, field: str, given: int | Path | None
+    decision: Decision, frame: Frame, state: Task, field: str, given: int | Path | Query | None
 ) -> int | None:
+    if isinstance(given, Query):
+        surroundings = environment(decision.execution, frame, frame.data)
+        return queried_number(given, given.evaluate(surroundings))
     if not isinstance(given, Path):
         return given
     surroundings = environment(decision.execution, frame, frame.data)
@@ -108,7 +113,7 @@ def succeeded(decision: Decision, frame: Frame, output: Payload) -> None:
     assert isinstance(state, Task)
     details: Details = {} if resource.kind == "function" else _called(resource)
     decision.emit(frame, _type(resource, "Succeeded"), {**details, "output": output})
-    decision.leave(frame, data_flow.output(decision.execution, frame, state, output))
+    data_flow.leave_with(decision, frame, state, output)
 
 
 def failed(decision: Decision, frame: Frame, failure: Failure) -> None:

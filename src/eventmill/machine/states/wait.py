@@ -2,15 +2,18 @@
 
 from typing import Final
 
-from eventmill.asl.error_names import RUNTIME
+from eventmill.asl.error_names import QUERY_EVALUATION_ERROR, RUNTIME
+from eventmill.asl.query_results import queried_number
 from eventmill.asl.syntax import Wait
 from eventmill.instant import parse_instant
 from eventmill.machine import data_flow
+from eventmill.machine.assigning import assigned
 from eventmill.machine.context import environment, select
 from eventmill.machine.decision import Decision
 from eventmill.machine.execution import Frame
 from eventmill.machine.history import WAIT_SCHEDULED
 from eventmill.model import AuthorError, Json
+from eventmill.query.jsonata import Query
 from eventmill.query.jsonpath import Path, PathNotFound
 
 # The service counts a delay in seconds of 32 bits, whatever its documentation says of a year.
@@ -30,7 +33,12 @@ def enter(decision: Decision, frame: Frame, state: Wait) -> None:
 
 def over(decision: Decision, frame: Frame, state: Wait) -> None:
     """The time has come."""
-    decision.leave(frame, data_flow.through(decision.execution, frame, state))
+    execution = decision.execution
+    output = data_flow.through(execution, frame, state, state.output)
+    surroundings = environment(execution, frame, frame.data)
+    if state.assign is not None and state.language == "JSONPath":
+        surroundings = surroundings.over(select(state.input_path, surroundings))
+    decision.leave(frame, output, assigned(execution, frame, state.assign, surroundings))
 
 
 def _due_ms(decision: Decision, frame: Frame, state: Wait) -> int:
@@ -38,6 +46,12 @@ def _due_ms(decision: Decision, frame: Frame, state: Wait) -> int:
         return state.timestamp
     if isinstance(state.seconds, int):
         return decision.now_ms + state.seconds * 1000
+    if isinstance(state.seconds, Query):
+        given = state.seconds.evaluate(environment(decision.execution, frame, frame.data))
+        return decision.now_ms + queried_number(state.seconds, given) * 1000
+    if isinstance(state.timestamp, Query):
+        given = state.timestamp.evaluate(environment(decision.execution, frame, frame.data))
+        return _queried_timestamp(given)
     if isinstance(state.seconds, Path):
         given = _read(decision, frame, state, "SecondsPath", state.seconds)
         return decision.now_ms + _seconds(state.seconds, given) * 1000
@@ -54,6 +68,19 @@ def _read(decision: Decision, frame: Frame, state: Wait, field: str, path: Path)
     except PathNotFound:
         cause = f"The {field} parameter does not reference an input value: {path.text}"
         raise AuthorError(RUNTIME, cause) from None
+
+
+def _queried_timestamp(given: Json) -> int:
+    try:
+        if not isinstance(given, str):
+            raise ValueError
+        return parse_instant(given)
+    except (ValueError, OverflowError):
+        cause = (
+            "The Timestamp field cannot be parsed as an ISO-8601 extended offset date-time "
+            f"format string: {data_flow.shown(given)}"
+        )
+        raise AuthorError(QUERY_EVALUATION_ERROR, cause, location="Timestamp") from None
 
 
 def _seconds(path: Path, given: Json) -> int:
