@@ -3,6 +3,7 @@
 import json
 import re
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 from tests.cli.conftest import Run
@@ -37,7 +38,7 @@ def test_a_whole_chain_for_programs(run: Run, history_project: Path) -> None:
 
 def test_the_first_bad_row_is_named(run: Run, own_history_project: Path) -> None:
     path = own_history_project / ".eventmill/log.db"
-    with sqlite3.connect(path) as log:
+    with closing(sqlite3.connect(path)) as log, log:
         log.execute("UPDATE executions SET trigger = 'somebody' WHERE name = 'bad-1'")
 
     result = run("audit", "verify", "--project", own_history_project)
@@ -48,7 +49,7 @@ def test_the_first_bad_row_is_named(run: Run, own_history_project: Path) -> None
 
 
 def test_the_first_bad_row_is_named_to_programs(run: Run, own_history_project: Path) -> None:
-    with sqlite3.connect(own_history_project / ".eventmill/log.db") as log:
+    with closing(sqlite3.connect(own_history_project / ".eventmill/log.db")) as log, log:
         log.execute("DELETE FROM steps WHERE position = 3")
 
     result = run("audit", "verify", "--json", "--project", own_history_project)

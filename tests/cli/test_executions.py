@@ -3,6 +3,7 @@
 import json
 import re
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -179,7 +180,7 @@ def test_an_execution_that_does_not_exist(reference: str, run: Run, history_proj
 
 
 def test_a_beginning_that_several_names_share(run: Run, own_history_project: Path) -> None:
-    with sqlite3.connect(own_history_project / ".eventmill/log.db") as log:
+    with closing(sqlite3.connect(own_history_project / ".eventmill/log.db")) as log, log:
         log.execute("UPDATE executions SET name = 'good-2' WHERE name = 'bad-1'")
 
     result = run("executions", "show", "good", "--project", own_history_project)
@@ -230,7 +231,7 @@ def test_without_a_log_it_says_how_to_get_one(run: Run, tmp_path: Path) -> None:
 
 def test_a_log_of_a_newer_version_is_left_alone(run: Run, own_history_project: Path) -> None:
     path = own_history_project / ".eventmill/log.db"
-    with sqlite3.connect(path) as log:
+    with closing(sqlite3.connect(path)) as log, log:
         log.execute("PRAGMA user_version = 999")
 
     result = run("executions", "list", "--project", own_history_project)
@@ -251,7 +252,7 @@ def test_a_log_that_is_none_is_named(run: Run, own_history_project: Path) -> Non
 
 
 def test_an_empty_log_lists_nothing(run: Run, own_history_project: Path) -> None:
-    with sqlite3.connect(own_history_project / ".eventmill/log.db") as log:
+    with closing(sqlite3.connect(own_history_project / ".eventmill/log.db")) as log, log:
         log.execute("DELETE FROM executions")
 
     result = run("executions", "list", "--project", own_history_project)

@@ -3,6 +3,7 @@
 import json
 import re
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ GOOD = execution_arn("double", "good-1")
 
 def replace_in_step(project: Path, execution: str, step: int, old: bytes, new: bytes) -> None:
     """Change the body of one step behind the log's back."""
-    with sqlite3.connect(project / ".eventmill/log.db") as log:
+    with closing(sqlite3.connect(project / ".eventmill/log.db")) as log, log:
         where = "step = ? AND execution = (SELECT id FROM executions WHERE name = ?)"
         (body,) = log.execute(f"SELECT body FROM steps WHERE {where}", (step, execution)).fetchone()
         assert old in body

@@ -7,7 +7,7 @@ import signal
 import socket
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -262,7 +262,7 @@ def test_a_data_folder_that_cannot_be_written(project: Path, tmp_path: Path) -> 
 def test_a_log_of_a_newer_version(project: Path, tmp_path: Path) -> None:
     with ready(project) as running:
         stop(running)
-    with sqlite3.connect(project / ".eventmill" / "log.db") as log:
+    with closing(sqlite3.connect(project / ".eventmill" / "log.db")) as log, log:
         log.execute("PRAGMA user_version = 999")
 
     exit_code, text = refused(project)

@@ -114,6 +114,7 @@ def _parsed(source: str, duplicates: _Duplicates, report: Report) -> Json:
 
 
 def _report_syntax(source: str, error: json.JSONDecodeError, report: Report) -> None:
+    error = _without_trailing_comma(source, error)
     rest = source[error.pos :]
     token = re.match(r"[A-Za-z_]\w*", rest)
     column = error.colno
@@ -138,6 +139,17 @@ def _report_syntax(source: str, error: json.JSONDecodeError, report: Report) -> 
         location,
         hint=f"line {error.lineno}, column {error.colno}: {error.msg}",
     )
+
+
+def _without_trailing_comma(source: str, error: json.JSONDecodeError) -> json.JSONDecodeError:
+    """What is wrong after a trailing comma; Python 3.13 and later blame the comma itself."""
+    if not error.msg.startswith("Illegal trailing comma"):
+        return error
+    after = re.compile(r"\s*").match(source, error.pos + 1)
+    assert after is not None, "the pattern matches nothing, too"
+    in_object = error.msg.endswith("object")
+    wanted = "Expecting property name enclosed in double quotes" if in_object else "Expecting value"
+    return json.JSONDecodeError(wanted, source, after.end())
 
 
 def _report_depth(report: Report, place: Place) -> None:

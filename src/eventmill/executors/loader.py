@@ -153,8 +153,9 @@ def _import_error(name: str, error: BaseException) -> Unavailable:
     if isinstance(error, ImportError):
         message = f"Unable to import module '{name}': {error}"
         return Unavailable("Runtime.ImportModuleError", message)
+    # Tuples are formatted without the markers under the code, which Lambda does not have.
     frames = [
-        frame
+        (frame.filename, frame.lineno or 0, frame.name, frame.line)
         for frame in traceback.extract_tb(error.__traceback__)
         if frame.filename != __file__ and "importlib" not in frame.filename
     ]

@@ -167,10 +167,12 @@ async def test_native_code_that_holds_the_interpreter_costs_only_its_own_call(
     async with pool(folder) as executor:
         futures = await waiter.started(executor, 2)
         waiter.go.touch()
-        held = start(executor, "hold_the_interpreter", deadline_ms=soon(2))[1]
+        deadline_ms = soon(2)
+        held = start(executor, "hold_the_interpreter", deadline_ms=deadline_ms)[1]
         caught = start(executor, "echo", "caught")[1]
         await until(lambda: len(executor.worker_pids) == 2)
         assert await value(start(executor, "echo", "later")[1]) == "later"
+        assert soon(0) < deadline_ms
         assert not held.done()
         assert error(await held)[0] == "Sandbox.Timedout"
         assert await value(caught) == "caught"
@@ -189,6 +191,18 @@ async def test_a_leak_costs_only_the_call_that_leaks(folder: Path, tmp_path: Pat
         assert error(await leaking) == ("Runtime.OutOfMemory", KILLED[1])
         assert len([await value(future) for future in neighbours]) == 3
         await until(lambda: len(executor.worker_pids) == executor.ready_workers == 1)
+
+
+async def test_finds_out_who_leaks_by_running_each_alone(folder: Path, tmp_path: Path) -> None:
+    waiter = Waiter(tmp_path)
+    limit = 150 * 1024 * 1024
+    async with pool(folder, resident_bytes_max=limit, resident_bytes_recycle=None) as executor:
+        leaking = start(executor, "leak")[1]
+        [neighbour] = await waiter.started(executor, 1)
+        assert error(await leaking)[0] == "Runtime.OutOfMemory"
+        await until(lambda: len(waiter.begun()) == 2)
+        waiter.go.touch()
+        await value(neighbour)
 
 
 async def test_memory_beyond_the_resource_limit_is_an_ordinary_error(folder: Path) -> None:
