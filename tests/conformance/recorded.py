@@ -21,7 +21,7 @@ from eventmill.machine.execution import RUNNING, Execution, Identity, fold
 from eventmill.machine.facts import Fact, StartExecution, StopExecution, TaskStarted, TimeReached
 from eventmill.machine.history import HistoryEvent
 from eventmill.machine.transition import Step, advance
-from eventmill.model import Payload, decode_json, encode_json
+from eventmill.model import Payload
 from eventmill.ports import Answer, Invocation, Raised, Returned
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -211,7 +211,7 @@ def _raised(error: str, message: str) -> Answer:
         "requestId": "00000000-0000-0000-0000-000000000000",
         "stackTrace": ['  File "/var/task/handler.py", line 2, in handler\n'],
     }
-    return Raised(error=error, cause=encode_json(decode_json(json.dumps(described))).decode())
+    return Raised(error=error, cause=json.dumps(described))
 
 
 BEHAVIOURS: Mapping[str, Callable[[Invocation], Answer]] = {

@@ -13,7 +13,7 @@ from uuid import uuid4
 from eventmill.arn import function_name
 from eventmill.machine.commands import RunTask
 from eventmill.machine.facts import Fact, TaskFailed, TaskHeartbeat, TaskSubmitted, TaskSucceeded
-from eventmill.model import EMPTY_OBJECT, Json, Payload
+from eventmill.model import EMPTY_OBJECT, Json, Payload, decode_json, encode_json
 from eventmill.ports import Answer, Executor, Invocation, Raised
 
 Report = Callable[[Fact], None]
@@ -107,11 +107,21 @@ def _direct_answer(command: RunTask, answer: Answer) -> Fact:
 
 def _enveloped_answer(command: RunTask, answer: Answer) -> Fact:
     if isinstance(answer, Raised):
-        return TaskFailed(task=command.task, error=answer.error, cause=answer.cause)
+        cause = _compact(answer.cause)
+        return TaskFailed(task=command.task, error=answer.error, cause=cause)
     output = Payload(_envelope(answer.output.text, str(uuid4())))
     if command.resource.pattern == "callback":
         return TaskSubmitted(task=command.task, output=output)
     return TaskSucceeded(task=command.task, output=output)
+
+
+def _compact(cause: str) -> str:
+    """An error object as `lambda:invoke` writes it again; a function ARN keeps Lambda's spaces."""
+    try:
+        value = decode_json(cause)
+    except ValueError:
+        return cause
+    return encode_json(value).decode() if isinstance(value, dict) else cause
 
 
 # Joined as text, so that the handler's result is neither read nor written again.
