@@ -197,6 +197,17 @@ async def test_a_running_execution_survives_smaller_quotas(
         assert await world.proven(row) == 3
 
 
+async def test_ids_grow_also_when_the_clock_has_gone_back(log: EventLog) -> None:
+    async with World(log, VirtualClock(), {"echo": echo}, {"one": ONE}) as world:
+        first = await world.start("one", "a")
+        await world.engine.ended(first.id)
+    for name, now_ms in (("b", VirtualClock().now_ms()), ("c", 3_900_000_000_000)):
+        async with World(log, VirtualClock(now_ms), {"echo": echo}, {"one": ONE}) as world:
+            row = await world.start("one", name)
+            assert (await world.engine.ended(row.id)).status == "SUCCEEDED"
+    assert [row.name for row in await log.executions()] == ["c", "b", "a"]
+
+
 async def test_stopping_ends_a_sleeper_and_cancels_a_handler(
     log: EventLog, clock: VirtualClock
 ) -> None:

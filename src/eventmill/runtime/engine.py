@@ -356,6 +356,8 @@ class Engine:
 
         Those that wait for their time stay on disk.
         """
+        # Ids grow also when the clock has gone back since.
+        self._last_id = max((row.id for row in await self._events.executions(limit=1)), default=0)
         taken, after_id = 0, 0
         while page := await self._events.unfinished(after_id=after_id, limit=_RECOVERY_PAGE):
             for row in page:
