@@ -92,7 +92,7 @@ async def _run(settings: Settings, project: Project, narrator: Narrator) -> None
 
 async def _serve(system: System, narrator: Narrator, stop: "_Stop") -> None:
     follower = Follower(system.log, narrator)
-    await follower.begin()
+    await follower.begin(system.newest_before, system.began_ms)
     async with _in_background(follower, narrator, system) as failing:
         async with _listening(system) as address:
             greet(system, address, narrator)

@@ -26,8 +26,9 @@ async def test_tells_each_start_and_each_end_once(
     settings = load_settings(tmp_path)
     async with running(settings, load_project(settings)) as system:
         await run_execution(system, "wait", "before", {}, ends=False)
+        (before,) = await system.log.executions()
         follower = Follower(system.log, Narrator(as_json=True, quiet=False))
-        await follower.begin()
+        await follower.begin(before.id, before.start_ms)
         await run_execution(system, "wait", "after", {}, ends=False)
         await run_execution(system, "refused", "bad", {})
         await follower.look()
@@ -48,13 +49,36 @@ async def test_tells_each_start_and_each_end_once(
     ]
 
 
+async def test_tells_of_what_started_or_ended_before_it_could_look(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_project(tmp_path, workflows={"refused": REFUSED}, handlers={"sums.py": HANDLERS})
+    settings = load_settings(tmp_path)
+    async with running(settings, load_project(settings)) as system:
+        await run_execution(system, "refused", "long-ago", {})
+        await run_execution(system, "refused", "recovered", {})
+        _, recovered = reversed(await system.log.executions())
+        assert recovered.stop_ms is not None
+        await run_execution(system, "refused", "new", {})
+        follower = Follower(system.log, Narrator(as_json=True, quiet=False))
+        await follower.begin(recovered.id, recovered.stop_ms)
+        await follower.look()
+
+    told = [(each["type"], each["name"]) for each in documents(capsys)]
+    assert [each for each in told if each[1] != "long-ago"] == [
+        ("started", "new"),
+        ("ended", "recovered"),
+        ("ended", "new"),
+    ]
+
+
 async def test_says_when_more_starts_than_it_shows(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     settings = load_settings(write_project(tmp_path, workflows={"wait": WAIT}))
     async with running(settings, load_project(settings)) as system:
         follower = Follower(system.log, Narrator(as_json=True, quiet=False))
-        await follower.begin()
+        await follower.begin(0, 0)
         for number in range(60):
             await run_execution(system, "wait", str(number), {}, ends=False)
         await follower.look()

@@ -148,12 +148,18 @@ class Follower:
         self._newest_id = 0
         self._followed: dict[int, ExecutionRow] = {}
 
-    async def begin(self) -> None:
-        """Take note of what is there already: of that, only the ends will be told."""
-        rows = await self._log.executions(limit=1)
-        self._newest_id = rows[0].id if rows else 0
-        for row in await self._log.executions(status=RUNNING, limit=_FOLLOWED_MAX):
-            self._followed[row.id] = row
+    async def begin(self, newest_before: int, began_ms: int) -> None:
+        """Take note of what was there before the server: of that, only the ends will be told.
+
+        Some of it may have ended since `began_ms`, which is an end to be told.
+        """
+        self._newest_id = newest_before
+        running = await self._log.executions(status=RUNNING, limit=_FOLLOWED_MAX)
+        newest = await self._log.executions(before_id=newest_before + 1, limit=_FOLLOWED_MAX)
+        ended = [row for row in newest if row.stop_ms is not None and row.stop_ms >= began_ms]
+        for row in (*running, *ended):
+            if row.id <= newest_before:
+                self._followed[row.id] = row
 
     async def run(self) -> None:
         """Look and tell, until cancelled."""

@@ -36,6 +36,8 @@ class System:
     supervisor: Supervisor
     watches: tuple[Watch, ...]
     recovered: int  # executions taken up from the last server
+    began_ms: int  # before anything ran
+    newest_before: int  # the newest execution of the servers before, 0 when there is none
     broken: "asyncio.Future[None]"  # fails when a part of the system has failed for good
     stop_sensing: Callable[[], Awaitable[None]]  # stops the sensors, ahead of all the rest
 
@@ -65,6 +67,8 @@ async def running(settings: Settings, project: Project) -> AsyncIterator[System]
         stack.callback(engine.close)
         supervisor = Supervisor(log, clock, Router(log, engine, catalog))
         watches = _watches(settings, project, clock)
+        before = await log.executions(limit=1)
+        began_ms = clock.now_ms()
         recovered = await engine.recover()
         background = await stack.enter_async_context(_background())
         background.start(engine.keep_time())
@@ -78,6 +82,8 @@ async def running(settings: Settings, project: Project) -> AsyncIterator[System]
             supervisor=supervisor,
             watches=watches,
             recovered=recovered,
+            began_ms=began_ms,
+            newest_before=before[0].id if before else 0,
             broken=background.broken,
             stop_sensing=lambda: _cancelled(sensors),
         )
