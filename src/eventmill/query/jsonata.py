@@ -5,35 +5,49 @@ random numbers and its limits come from outside. Source: "Transforming data with
 developer guide; the texts of causes are the service's.
 """
 
-import re
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any, Final, TypeAlias
 
 import jlens
 
-from eventmill.model import AuthorError, Json, Payload
-from eventmill.query.environment import Environment
-from eventmill.query.jsonata_dialect import NAMES, REPLACED, DialectError, functions
+from eventmill.model import ABSENT, AuthorError, Json, Payload
+from eventmill.query.environment import Draw, Environment
+from eventmill.query.jsonata_dialect import (
+    DRAWING,
+    MEMORY,
+    NAMES,
+    DialectError,
+    bindings,
+    signed,
+)
+from eventmill.query.jsonata_reference import compile_reference, whole
+from eventmill.query.jsonata_tokens import tokens
 
 _ERROR: Final = "States.QueryEvaluationError"
 
 # What a hostile expression may cost. Steps are counted, not timed, so every replay ends alike.
 _STEPS_MAX: Final = 5_000_000
-_DEPTH_MAX: Final = 100
 _STRING_BYTES_MAX: Final = 8_388_607
 _ARRAY_ITEMS_MAX: Final = 873_782
+# The service's limit is 100; the block in which we put an expression is one level more.
+_DEPTH_MAX: Final = 101
 
-_MEMORY: Final = "Expression evaluation memory limit exceeded: Check for excessive memory usage"
 _STACK: Final = (
     "Stack overflow error: Check for non-terminating recursive function. "
     "Consider rewriting as tail-recursive. Depth=101 max=100"
 )
 # The service tells these errors without a code.
-_WITHOUT_CODE: Final = {"U1001": _MEMORY, "U1006": _MEMORY, "D1012": _MEMORY, "D1011": _STACK}
+_WITHOUT_CODE: Final = {
+    **dict.fromkeys(("D1012", "D2014", "D2015", "D2016", "U1001", "U1006"), MEMORY),
+    "D1011": _STACK,
+}
 
 _MEMBERS: Final = frozenset({"input", "result", "errorOutput", "context"})
-_ROOT: Final = re.compile(r"(?<![\w$])\$\$?(?![\w$])")
-_QUOTED: Final = re.compile(r'"(?:[^"\\]|\\.)*"|\'(?:[^\'\\]|\\.)*\'|/\*.*?\*/', re.DOTALL)
+_LONG_END: Final = 1 << 63
+
+# Operators that came after the JSONata of the service, and the symbol that it stumbles over.
+_LATER_OPERATORS: Final = {"??": "?", "?:": ":"}
 
 Note: TypeAlias = Callable[[str, str], None]
 TemplateNote: TypeAlias = Callable[[str, str, str], None]
@@ -50,57 +64,102 @@ class QueryError(AuthorError):
 class Query:
     """A compiled expression of a field, such as `Output/total` or `Choices[0]/Condition`."""
 
-    __slots__ = ("_expression", "_kind", "_members", "_used", "field", "text", "variables")
+    __slots__ = (
+        "_draws",
+        "_expression",
+        "_follow",
+        "_kind",
+        "_members",
+        "_perhaps_hidden",
+        "_shuffles",
+        "_used",
+        "field",
+        "text",
+        "variables",
+    )
 
-    def __init__(self, text: str, field: str, reads: Any) -> None:
-        """Compile `text`, which is known to be JSONata; `reads` is what it reads."""
-        bindings = reads["bindings"]
+    def __init__(self, text: str, field: str, reads: Any, named: frozenset[str]) -> None:
+        """Compile `text`, which is known to be JSONata.
+
+        `reads` is what it reads, `named` every name after a dollar sign.
+        """
+        free = reads["bindings"]
         self.text = text
         self.field = field
-        self.variables = tuple(sorted(name for name in bindings if name not in (*NAMES, "states")))
-        # What replaces a function of JSONata's own does not show among the bindings.
-        replaced = (name for name in REPLACED if f"${name}" in text)
-        self._used = frozenset((*NAMES.intersection(bindings), *replaced))
-        members = bindings.get("states", {})
+        self.variables = tuple(sorted(name for name in free if name not in (*NAMES, "states")))
+        self._used = NAMES & named
+        self._shuffles = "shuffle" in named
+        self._draws = not DRAWING.isdisjoint(named)
+        # A variable hides the function of its name.
+        self._perhaps_hidden = named.difference(self.variables, ("states",))
+        members = free.get("states", {})
         self._members = _MEMBERS if members is True else frozenset(members)
+        self._follow = compile_reference(text)
         # Bindings are converted whole at every call, the input only as far as it is read.
         names = "".join(f"${name} := $.v.{name}; " for name in self.variables)
-        self._expression = jlens.Expression(f"($states := $.states; {names}{text}\n)")
-        self._kind = jlens.Expression(f"$type(($states := $.states; {names}{text}\n))")
+        self._expression = self._compile(f"($states := $.states; {names}{text}\n)")
+        self._kind = self._compile(f"$type(($states := $.states; {names}{text}\n))")
+
+    def _compile(self, text: str) -> jlens.Expression:
+        expression = jlens.Expression(text)
+        for name, function, signature in signed(self._used):
+            expression.register_function(name, function, signature)
+        return expression
 
     def evaluate(self, environment: Environment) -> Json:
         """The value of the expression.
 
+        A number that JSON cannot hold is told as a string, such as `"NaN"`.
+
         Raises:
             QueryError: It fails, returns nothing, or returns what is no JSON.
         """
+        if self._follow is not None:
+            followed = self._follow(environment)
+            if followed is not ABSENT:
+                return followed  # type: ignore[return-value] # JSON, for it is part of JSON
+        draw = _Repeatable(environment.draw) if self._draws else environment.draw
         data = {"states": self._states(environment), "v": self._seen(environment)}
-        value: Json = self._run(self._expression, data, environment)
+        value: Json = self._run(self._expression, data, environment, draw)
         if value is not None:
-            return value
-        kind = self._run(self._kind, data, environment)
-        if kind == "null":
-            return None
-        if kind is None:
-            raise self._fails("returned nothing (undefined).")
+            return whole(float(value)) if type(value) is int and abs(value) >= _LONG_END else value
+        if isinstance(draw, _Repeatable):
+            draw.rewind()
+        match self._run(self._kind, data, environment, draw):
+            case "null":
+                return None
+            # What is no number has no type of its own in JSONata, and no object comes as None.
+            case "object":
+                return "NaN"
+            case None:
+                raise self._fails("returned nothing (undefined).")
         raise self._fails("returned an unsupported result type.")
 
-    def _run(self, expression: jlens.Expression, data: Any, environment: Environment) -> Any:
+    def _run(
+        self, expression: jlens.Expression, data: Any, environment: Environment, draw: Draw
+    ) -> Any:
         try:
             return expression.evaluate(
                 data,
-                functions(self._used, environment) if self._used else None,
+                self._bindings(environment, draw),
                 max_steps=_STEPS_MAX,
                 max_depth=_DEPTH_MAX,
                 max_string_length=_STRING_BYTES_MAX,
                 max_array_length=_ARRAY_ITEMS_MAX,
                 now=environment.now_ms,
-                seed=0,
+                seed=draw(1 << 63) if self._shuffles else 0,
             )
         except (jlens.JlensError, DialectError) as error:
-            told = _WITHOUT_CODE.get(error.code)
-            reason = f": {told}" if told else f". {error.code}: {error}"
+            told = _WITHOUT_CODE.get(error.code or "", error if error.code is None else None)
+            reason = f". {error.code}: {error}" if told is None else f": {told}"
             raise self._fails(f"threw an error during evaluation{reason}") from None
+
+    def _bindings(self, environment: Environment, draw: Draw) -> dict[str, Any] | None:
+        given = bindings(self._used, draw) if self._used else {}
+        if environment.variables:
+            hidden = self._perhaps_hidden.intersection(environment.variables)
+            given.update((name, environment.variables[name]) for name in hidden)
+        return given or None
 
     def _states(self, environment: Environment) -> dict[str, Json]:
         states: dict[str, Json] = {}
@@ -121,6 +180,27 @@ class Query:
     def _fails(self, how: str) -> QueryError:
         cause = f"The JSONata expression '{self.text}' specified for the field '{self.field}' {how}"
         return QueryError(cause, self.field)
+
+
+class _Repeatable:
+    """Random numbers that can be drawn a second time, the same ones."""
+
+    __slots__ = ("_draw", "_drawn", "_position")
+
+    def __init__(self, draw: Draw) -> None:
+        self._draw = draw
+        self._drawn: list[int] = []
+        self._position = 0
+
+    def __call__(self, below: int) -> int:
+        if self._position == len(self._drawn):
+            self._drawn.append(self._draw(below))
+        self._position += 1
+        return self._drawn[self._position - 1]
+
+    def rewind(self) -> None:
+        """Begin again with the first number."""
+        self._position = 0
 
 
 class QueryTemplate:
@@ -162,27 +242,57 @@ def compile_query(text: str, field: str, allowed: frozenset[str], note: Note) ->
     except UnicodeEncodeError:
         note("INVALID_JSONATA_EXPRESSION", "The expression holds half of a surrogate pair")
         return None
-    mistakes = list(_unsupported(inner, reads, allowed))
+    found = list(tokens(inner))
+    if later := next((_LATER_OPERATORS[each] for each in found if each in _LATER_OPERATORS), None):
+        note(
+            "INVALID_JSONATA_EXPRESSION", f'The symbol "{later}" cannot be used as a unary operator'
+        )
+        return None
+    named = frozenset(each[1:] for each in found if each[0] == "$" and each.strip("$"))
+    mistakes = _unsupported(found, _read(inner, reads, named), allowed)
     for mistake in mistakes:
         note("UNSUPPORTED_JSONATA_EXPRESSION", mistake)
-    return None if mistakes else Query(inner, field, reads)
+    return None if mistakes else Query(inner, field, reads, named)
 
 
-def _unsupported(text: str, reads: Any, allowed: frozenset[str]) -> list[str]:
+def _read(text: str, reads: Any, named: frozenset[str]) -> Any:
+    """What an expression reads when its unknown functions read nothing but their arguments."""
+    if reads.get("input") is not True:
+        return reads
+    unknown = dict.fromkeys(named & reads["bindings"].keys() - {"states"}, _no_function)
+    return jlens.Expression(text).reads(unknown)
+
+
+def _no_function(*arguments: Json) -> Json:
+    raise AssertionError("it only stands for a function, and is never called")
+
+
+def _unsupported(found: list[str], reads: Any, allowed: frozenset[str]) -> list[str]:
     """What JSONata has and Step Functions does not: a document to read from."""
-    found = []
+    mistakes = []
     document = reads.get("input")
-    if isinstance(document, dict):
-        found += [f"Reference to '{name}' at the top level is not supported." for name in document]
-    elif document is not None:
-        # A call of an unknown function counts as reading all there is; it fails at run time.
-        roots = _ROOT.findall(_QUOTED.sub("", text))
-        found += [f"Reference to '{root}' is not supported." for root in dict.fromkeys(roots)]
+    whole = [root for root in ("$", "$$") if root in found]
+    if document is not None and "$$" in whole:
+        mistakes.append("Reference to '$$' is not supported.")
+    elif isinstance(document, dict):
+        mistakes += [_reference(name, found) for name in document]
+    elif document is not None and whole:
+        mistakes.append("Reference to '$' is not supported.")
     members = reads["bindings"].get("states", {})
     if members is not True:
         wrong = [name for name in members if name not in allowed]
-        found += [f"Field '$states.{name}' does not exist." for name in wrong]
-    return found
+        mistakes += [f"Field '$states.{name}' does not exist." for name in wrong]
+    return list(dict.fromkeys(mistakes))
+
+
+def _reference(name: str, found: list[str]) -> str:
+    """A field of the document that is read by its name alone, or as `$.name`."""
+    alone = any(
+        each.strip("`") == name and before != "." for before, each in pairwise(["", *found])
+    )
+    if not alone and ("$", ".") in pairwise(found):
+        return "Reference to '$' is not supported."
+    return f"Reference to '{name}' at the top level is not supported."
 
 
 def compile_query_template(

@@ -20,6 +20,22 @@ from eventmill.query.jsonata import (
 ALL = frozenset({"input", "result", "errorOutput", "context"})
 
 
+RAISED = "threw an error during evaluation"
+INVALID_JSON = f"{RAISED}. D3137: Invalid JSON"
+MEMORY = f"{RAISED}: Expression evaluation memory limit exceeded: Check for excessive memory usage"
+STACK = (
+    f"{RAISED}: Stack overflow error: Check for non-terminating recursive function. "
+    "Consider rewriting as tail-recursive. Depth=101 max=100"
+)
+
+
+def mismatch(function: str, argument: int) -> str:
+    return (
+        f'{RAISED}. T0410: Argument {argument} of function "{function}" does not match '
+        "function signature"
+    )
+
+
 def surroundings(data: Json = None, **variables: Json) -> Environment:
     draws = iter(range(1, 100))
     return Environment(
@@ -73,6 +89,21 @@ def mistakes_in(text: str, allowed: frozenset[str] = ALL) -> list[tuple[str, str
         ("$random()", 1 / 2**53),
         ("$uuid()", "00000000-0000-4000-8000-000000000001"),
         ("$parse('[1, {\"a\": null}]')", [1, {"a": None}]),
+        ("$parse(\"['it\\\\'s', '\\\"', 1.0]\")", ["it's", '"', 1]),
+        ("$partition(1, 2)", [[1]]),
+        ("$count($range(1, 360145, 1))", 360_145),
+        ("$length($pad('', 262144, 'x'))", 262_144),
+        ("$length($pad($pad('', 262144, 'é'), -300000, 'xy'))", 300_000),
+        ("$pad('a', -4, 'xyz') & $pad('b', 3) & $pad('cd', 1)", "xyzab  cd"),
+        ("['a', 'b'].$pad(2, '#')", ["a#", "b#"]),
+        ("$count([1..873782])", 873_782),
+        ("0/0", "NaN"),
+        ("$parseInteger('abc', '0')", "NaN"),
+        ("1.0", 1),
+        ("$power(2, 63)", 9223372036854776000),
+        ("+".join(["1"] * 100), 100),
+        ("(" * 99 + "1" + ")" * 99, 1),
+        ("($f := function($n){$n = 0 ? 0 : 1 + $f($n - 1)}; $f(31))", 31),
     ],
 )
 def test_gives(text: str, value: Json) -> None:
@@ -107,6 +138,32 @@ def test_gives(text: str, value: Json) -> None:
             "threw an error during evaluation. D3137: Hash algorithm 'SHA-9' must be one of "
             "SHA-1, SHA-384, SHA-256, SHA-512, MD5",
         ),
+        ("$parse()", "returned nothing (undefined)."),
+        ("$parse('')", INVALID_JSON),
+        ("$parse('1 2')", INVALID_JSON),
+        ('$parse(\'{"a": 1, "a": 1}\')', INVALID_JSON),
+        ("$parse('1e400')", INVALID_JSON),
+        ("$parse('NaN')", INVALID_JSON),
+        ("$parse($pad('', 5000, '['))", INVALID_JSON),
+        ("$parse(null)", mismatch("parse", 1)),
+        ("$partition([1], 'a')", mismatch("partition", 2)),
+        ("$partition([1], 1, 1)", mismatch("partition", 3)),
+        ("$range('a', 1, 1)", mismatch("range", 1)),
+        ("$hash('a', [1])", mismatch("hash", 2)),
+        ("$random('a')", mismatch("random", 1)),
+        ("$random(true)", mismatch("random", 1)),
+        ("$random(1, 2)", mismatch("random", 2)),
+        ("$uuid(1)", mismatch("uuid", 1)),
+        ("$range(1, 360146, 1)", MEMORY),
+        ("$range(1, 1e300, 1)", MEMORY),
+        ("$range(1, -1e300, -1)", MEMORY),
+        ("$pad('', 262145, 'x')", MEMORY),
+        ("$pad('', -1e300)", MEMORY),
+        ("[1..873783]", MEMORY),
+        ("[1..100000000]", MEMORY),
+        ("+".join(["1"] * 101), STACK),
+        ("(" * 100 + "1" + ")" * 100, STACK),
+        ("($f := function($n){$n = 0 ? 0 : 1 + $f($n - 1)}; $f(32))", STACK),
         (
             "($f := function($n){$n + $f($n + 1)}; $f(1))",
             "threw an error during evaluation: Stack overflow error: Check for non-terminating "
@@ -152,6 +209,32 @@ def test_fails_in_the_words_of_aws(text: str, how: str) -> None:
         ("$", "UNSUPPORTED_JSONATA_EXPRESSION", "Reference to '$' is not supported."),
         ("$$", "UNSUPPORTED_JSONATA_EXPRESSION", "Reference to '$$' is not supported."),
         (
+            "$states.input.a[b = $$.c]",
+            "UNSUPPORTED_JSONATA_EXPRESSION",
+            "Reference to '$$' is not supported.",
+        ),
+        ("$.c", "UNSUPPORTED_JSONATA_EXPRESSION", "Reference to '$' is not supported."),
+        (
+            "$uuid() & $hash(phone, 'MD5') & $unknown(phone)",
+            "UNSUPPORTED_JSONATA_EXPRESSION",
+            "Reference to 'phone' at the top level is not supported.",
+        ),
+        (
+            "`a b`",
+            "UNSUPPORTED_JSONATA_EXPRESSION",
+            "Reference to 'a b' at the top level is not supported.",
+        ),
+        (
+            "$x ?? 1",
+            "INVALID_JSONATA_EXPRESSION",
+            'The symbol "?" cannot be used as a unary operator',
+        ),
+        (
+            "$x ?: 1",
+            "INVALID_JSONATA_EXPRESSION",
+            'The symbol ":" cannot be used as a unary operator',
+        ),
+        (
             "$states.result",
             "UNSUPPORTED_JSONATA_EXPRESSION",
             "Field '$states.result' does not exist.",
@@ -171,6 +254,10 @@ def test_refuses(text: str, code: str, message: str) -> None:
         "$states.input.{'n': name}",
         "'$$ in a string'",
         "$unknown(1)",
+        "$states.input and /a??$$/",
+        "/* ?? $$ */ $match($states.input, /(?:$$|[/?:])/i)",
+        "$states.input.`?:` & '??'",
+        "$states.input.(a / 2 / $) ~> $map(function($v){$v})",
     ],
 )
 def test_names_inside_a_path_are_free(text: str) -> None:
@@ -224,6 +311,78 @@ def test_a_template_without_expressions_is_one_constant() -> None:
 def test_the_same_environment_gives_the_same_value_for_ever() -> None:
     query = compiled("$uuid() & $random() & $now() & $millis()")
     assert query.evaluate(surroundings()) == query.evaluate(surroundings())
+
+
+def test_a_null_after_random_numbers_is_judged_on_the_same_numbers() -> None:
+    query = compiled("$shuffle([1..9])[0] + $random() + $length($uuid()) > 0 ? null : 1")
+    drawn: list[int] = []
+
+    def draw(below: int) -> int:
+        drawn.append(below)
+        return 7
+
+    environment = Environment(Payload.of(None), lambda: Payload.of({}), {}, draw)
+    assert query.evaluate(environment) is None
+    assert sorted(drawn) == [2**53, 2**63, 2**128]
+
+
+def test_shuffles_by_the_numbers_drawn() -> None:
+    query = compiled("$shuffle([1..9])")
+
+    def shuffled(number: int) -> Json:
+        return query.evaluate(
+            Environment(Payload.of(None), lambda: Payload.of({}), {}, lambda below: number)
+        )
+
+    assert shuffled(1) == shuffled(1)
+    assert shuffled(1) != shuffled(2)
+
+
+@pytest.mark.parametrize("name", ["count", "hash", "random", "eval", "uuid"])
+def test_a_variable_hides_the_function_of_its_name(name: str) -> None:
+    assert compiled(f"${name}").evaluate(surroundings(None, **{name: 5})) == 5
+    with pytest.raises(QueryError, match="T1006: Attempted to invoke a non-function"):
+        compiled(f"${name}(1)").evaluate(surroundings(None, **{name: 5}))
+    assert compiled("$count([1, 2])").evaluate(surroundings(None, other=5)) == 2
+
+
+def test_references_keep_numbers_that_no_double_holds() -> None:
+    data: Json = {"order": {"id": 9007199254740993, "price": 10.0, "each": [2.5, -0.0, 1e20, 1e21]}}
+    environment = surroundings(data, order=data)
+    whole = '{"id":9007199254740993,"price":10,"each":[2.5,0,100000000000000000000,1e21]}'
+    for text in ("$states.input.order", "$order.order"):
+        assert Payload.of(compiled(text).evaluate(environment)).text.decode() == whole
+    assert compiled("$states.input.order.id").evaluate(environment) == 9007199254740993
+    assert data == {
+        "order": {"id": 9007199254740993, "price": 10.0, "each": [2.5, -0.0, 1e20, 1e21]}
+    }
+    assert Payload.of(data).text.count(b"10.0") == 1, "the input stays as it was given"
+
+
+KEYS = st.sampled_from(["a", "b", "c"])
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.floats(-1e6, 1e6) | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS, inner, max_size=3),
+    max_leaves=12,
+)
+
+
+def outcome(query: Query, environment: Environment) -> Any:
+    try:
+        return repr(query.evaluate(environment))
+    except QueryError as error:
+        cause = error.failure.cause
+        assert cause is not None
+        return cause.partition("specified for the field")[2]
+
+
+@given(VALUES, st.lists(KEYS, max_size=3))
+def test_references_give_what_the_whole_language_gives(value: Json, names: list[str]) -> None:
+    environment = surroundings(value, x=value)
+    for root in ("$states.input", "$x"):
+        text = ".".join([root, *names])
+        # A block is no reference, and has the value of what is in it.
+        assert outcome(compiled(text), environment) == outcome(compiled(f"({text})"), environment)
 
 
 @given(st.text(max_size=40))
