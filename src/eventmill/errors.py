@@ -15,6 +15,8 @@
     │   ├── LogInUse                     another server holds this data folder
     │   ├── LogFromTheFuture             written by a newer version
     │   └── LogDamaged                   not a database, or its chain is broken
+    ├── ObjectStoreError                 a bucket or an object cannot be read or written
+    │   └── ObjectDoesNotExist           there is no such bucket or object
     ├── SensorError                      a source cannot be watched
     ├── SettingsError                    bad configuration, at start only
     └── ReplayMismatch                   the stored history and the machine disagree
@@ -157,6 +159,14 @@ class LogFromTheFuture(LogError):
 
 class LogDamaged(LogError):
     """The file is no event log, or its chain of hashes is broken."""
+
+
+class ObjectStoreError(EventmillError):
+    """The store refuses, or cannot be reached."""
+
+
+class ObjectDoesNotExist(ObjectStoreError):
+    """There is no bucket of this name, or no object under this key."""
 
 
 class SensorError(EventmillError):

@@ -4,11 +4,30 @@ An adapter is done when it passes the suite of its port in `tests/conformance`.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterable,
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Mapping,
+    Sequence,
+)
 from typing import Protocol, TypeAlias
 
 from eventmill.events import TriggerEvent
+from eventmill.machine.map_run import Item, Reading, Writing
 from eventmill.model import Payload, record
+
+
+@record
+class Child:
+    """The place of an execution in the Map Run that started it."""
+
+    execution: int  # whose Map state it was
+    map_run: int  # the id of the event that started the Map Run
+    index: int  # which child it is, from 0
+    items: int  # how many items it was given
 
 
 @record
@@ -26,6 +45,70 @@ class ExecutionRow:
     steps: int = 0  # number of steps in the history
     event: tuple[str, str] | None = None  # (source, id) of the trigger event that started it
     trigger: str | None = None
+    child: Child | None = None
+
+
+@record
+class MapRunRow:
+    """A Map Run: named by the execution it belongs to and the event there that started it."""
+
+    execution: int
+    map_run: int
+    arn: str
+    max_concurrency: int
+    tolerated_count: int
+    tolerated_percentage: float
+    start_ms: int
+    status: str = "RUNNING"  # or SUCCEEDED, FAILED, ABORTED
+    stop_ms: int | None = None
+    items: int | None = None  # how many there are; None until all have been read
+
+
+@record
+class MapRunChange:
+    """What is new about a Map Run; None is what is not."""
+
+    status: str | None = None
+    stop_ms: int | None = None
+    items: int | None = None
+
+
+@record
+class Progress:
+    """How far a Map Run has come.
+
+    `ended` maps a status to the numbers of children and of items; `running` maps children that
+    have not ended to their items; `started` counts all children.
+    """
+
+    ended: Mapping[str, tuple[int, int]]
+    running: Mapping[int, int]
+    started: int
+
+
+@record
+class ChildHistory:
+    """A child with the bodies of its first and its last step; `last` is that of its end, if any."""
+
+    row: ExecutionRow
+    first: bytes
+    last: bytes
+
+
+@record
+class ChildResult:
+    """What a child of a Map Run came to; of one that was never started (PENDING), its input."""
+
+    status: str
+    input: Payload
+    output: Payload | None = None
+    error: str | None = None
+    cause: str | None = None
+    arn: str = ""
+    name: str = ""
+    state_machine_arn: str = ""
+    start_ms: int = 0
+    stop_ms: int | None = None
 
 
 @record
@@ -67,6 +150,7 @@ class Transaction:
     * `timers` maps executions to when they must be woken; None removes the timer.
     * `sensor_state` maps (sensor, key) to what the sensor remembers; None forgets it.
     * `definitions` maps digests to definition texts; those already known are left alone.
+    * `map_runs` are new Map Runs, and `map_run_changes` maps (execution, event) to what is new.
     """
 
     event: TriggerEvent | None = None
@@ -77,6 +161,8 @@ class Transaction:
     timers: Mapping[int, int | None] | None = None
     sensor_state: Mapping[tuple[str, str], bytes | None] | None = None
     definitions: Mapping[str, str] | None = None
+    map_runs: Sequence[MapRunRow] = ()
+    map_run_changes: Mapping[tuple[int, int], MapRunChange] | None = None
 
 
 class EventLog(Protocol):
@@ -117,10 +203,18 @@ class EventLog(Protocol):
         *,
         state_machine_arn: str | None = None,
         status: str | None = None,
+        map_run: tuple[int, int] | None = None,
         before_id: int | None = None,
         limit: int = 100,
     ) -> Sequence[ExecutionRow]:
-        """Executions, newest first (ids grow with time), narrowed by each argument given."""
+        """Executions, newest first (ids grow with time), narrowed by each argument given.
+
+        They are the children of `map_run`, else those that no Map Run started.
+        """
+        ...
+
+    async def newest_id(self) -> int:
+        """The largest id of an execution; 0 when there is none."""
         ...
 
     async def unfinished(self, *, after_id: int, limit: int) -> Sequence[ExecutionRow]:
@@ -137,6 +231,28 @@ class EventLog(Protocol):
 
     async def definition(self, digest: str) -> str | None:
         """The definition text stored under this digest."""
+        ...
+
+    async def map_run(self, arn: str) -> MapRunRow | None:
+        """The Map Run with this ARN."""
+        ...
+
+    async def map_runs(self, execution: int) -> Sequence[MapRunRow]:
+        """The Map Runs of an execution, newest first."""
+        ...
+
+    async def progress(self, map_run: tuple[int, int]) -> Progress:
+        """How far a Map Run has come, at one instant."""
+        ...
+
+    async def children(
+        self, map_run: tuple[int, int], *, after_index: int, limit: int
+    ) -> Sequence[ChildHistory]:
+        """The children of a Map Run after `after_index`, in order of their indexes."""
+        ...
+
+    async def orphans(self, *, limit: int) -> Sequence[ExecutionRow]:
+        """RUNNING children whose Map Run has ended: those that must be stopped."""
         ...
 
     async def sensor_state(self, sensor: str) -> Mapping[str, bytes]:
@@ -235,6 +351,68 @@ class Sensor(Protocol):
         Raises:
             SensorError: The source cannot be watched now; the supervisor starts it again.
         """
+        ...
+
+
+@record
+class StoredObject:
+    """What a listing tells of an object. `modified_ms` is in milliseconds since the epoch."""
+
+    key: str
+    size: int
+    etag: str  # in double quotes, as S3 writes it
+    modified_ms: int
+    storage_class: str = "STANDARD"
+
+
+class ObjectStore(Protocol):
+    """Objects by bucket and key, as S3 has them.
+
+    All methods raise `ObjectDoesNotExist` when there is no such bucket or object, and
+    `ObjectStoreError` when the store refuses or cannot be reached.
+    """
+
+    def read(self, bucket: str, key: str, *, version: str | None = None) -> AsyncIterator[bytes]:
+        """The content of an object, in pieces of at most a few MiB."""
+        ...
+
+    def list(self, bucket: str, prefix: str = "") -> AsyncIterator[StoredObject]:
+        """The objects whose keys begin with `prefix`, in the order of the bytes of their keys."""
+        ...
+
+    async def write(self, bucket: str, key: str, content: AsyncIterable[bytes]) -> int:
+        """Store an object, whole or not at all, in the place of any before; return its size."""
+        ...
+
+
+class Datasets(Protocol):
+    """The items that Map Runs read, and the results that they leave.
+
+    All methods raise `AuthorError` with the error that the Map Run then fails with.
+    """
+
+    def read(self, reading: Reading) -> AsyncGenerator[Item, None]:
+        """The items of a dataset, in order; States.ItemReaderFailed."""
+        ...
+
+    async def write(
+        self, writing: Writing, map_run_arn: str, folder: str, results: AsyncIterator[ChildResult]
+    ) -> str:
+        """Store results under `folder` and return the key of their manifest.
+
+        Doing it again takes the place of what was there. States.ResultWriterFailed.
+        """
+        ...
+
+    async def gather(
+        self,
+        writing: Writing | None,
+        results: AsyncIterator[ChildResult],
+        *,
+        bytes_max: int,
+        cause: str,
+    ) -> Payload:
+        """Results as the output of the Map state; States.DataLimitExceeded for this `cause`."""
         ...
 
 

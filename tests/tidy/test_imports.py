@@ -23,8 +23,10 @@ LAYERS: Final = (
     ("trigger",),
     ("machine",),
     ("ports", "codec"),
-    ("log", "sensors", "executors", "integrations"),
+    ("inspection",),
+    ("log", "sensors", "executors", "integrations", "objects", "datasets", "graph"),
     ("runtime",),
+    ("rehearsal",),
     ("api", "cli"),
     ("up", "__main__"),
 )

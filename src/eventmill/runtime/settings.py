@@ -9,6 +9,10 @@
 | `handlers.workers` | the number of processors | how many worker processes |
 | `handlers.memory_mib` | no limit | the memory a worker may use before it is killed |
 | `handlers.environment` | `[]` | names of environment variables that handlers may see |
+| `objects.folder` | `buckets` | the folder of buckets, relative to the project |
+| `objects.s3` | `false` | buckets are those of S3, not folders |
+| `objects.endpoint` | Amazon's | the URL of another server that speaks S3's protocol |
+| `objects.region` | where boto3 finds it | the region of S3 |
 | `quotas.*` | AWS's | `history_events_max`, `payload_bytes_max`, `definition_bytes_max`, … |
 """
 
@@ -19,12 +23,23 @@ from dataclasses import fields
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 from eventmill.arn import Home
 from eventmill.errors import SettingsError
 from eventmill.model import Quotas, record
 
 SETTINGS_FILE: Final = "eventmill.toml"
+
+
+@record
+class ObjectSettings:
+    """Where buckets are: folders in `folder`, or with `s3` at `endpoint` or Amazon's."""
+
+    folder: str = "buckets"
+    s3: bool = False
+    endpoint: str | None = None
+    region: str | None = None
 
 
 @record
@@ -41,6 +56,7 @@ class Settings:
     memory_mib: int | None
     environment: tuple[str, ...]
     quotas: Quotas
+    objects: ObjectSettings = ObjectSettings()
 
     @property
     def log_path(self) -> Path:
@@ -51,6 +67,11 @@ class Settings:
     def handlers(self) -> Path:
         """The folder of the project's handlers."""
         return self.project / "handlers"
+
+    @property
+    def buckets(self) -> Path:
+        """The folder whose folders are buckets, unless they are in S3."""
+        return self.project / self.objects.folder
 
 
 def load_settings(project: Path) -> Settings:
@@ -64,7 +85,7 @@ def load_settings(project: Path) -> Settings:
         raise SettingsError(f"{project} is no folder; give the folder of a project")
     table = _Table(_read(project / SETTINGS_FILE))
     server, handlers = table.table("server"), table.table("handlers")
-    quotas = table.table("quotas")
+    objects, quotas = table.table("objects"), table.table("quotas")
     settings = Settings(
         project=project,
         data=project / table.take("data", ".eventmill", _text),
@@ -84,9 +105,19 @@ def load_settings(project: Path) -> Settings:
                 for field in fields(Quotas)
             }
         ),
+        objects=ObjectSettings(
+            folder=objects.take("folder", ObjectSettings().folder, _text),
+            s3=objects.take("s3", False, _switch) or objects.has("endpoint"),
+            endpoint=objects.take("endpoint", None, _url),
+            region=objects.take("region", None, _text),
+        ),
     )
-    problems = [*table.problems(), *server.problems(), *handlers.problems(), *quotas.problems()]
-    if problems:
+    if settings.objects.s3:
+        objects.refuse("folder", "buckets are in a folder or in S3, not in both")
+    else:
+        objects.refuse("region", "only S3 has one; set objects.s3 or objects.endpoint")
+    tables = (table, server, handlers, objects, quotas)
+    if problems := [problem for each in tables for problem in each.problems()]:
         file = project / SETTINGS_FILE
         raise SettingsError("\n".join(f"{file}: {problem}" for problem in problems))
     return settings
@@ -128,6 +159,14 @@ class _Table:
             self._problems.append(f"{self._prefix}{name} must be {error}")
             return default
 
+    def has(self, name: str) -> bool:
+        return name in self._entries
+
+    def refuse(self, name: str, reason: str) -> None:
+        """Make the entry `name` a mistake if it is there."""
+        if name in self._entries:
+            self._problems.append(f"{self._prefix}{name} cannot be given: {reason}")
+
     def problems(self) -> list[str]:
         unknown = [name for name in self._entries if name not in self._known]
         return self._problems + [self._unknown(name) for name in unknown]
@@ -160,6 +199,23 @@ def _port(value: Any) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < 65_536:
         raise ValueError("a port: 0 to 65535, 0 for any that is free")
     return value
+
+
+def _switch(value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise ValueError("true or false")
+    return value
+
+
+def _url(value: Any) -> str:
+    wrong = ValueError("a URL: http://host:port or https://host")
+    try:
+        parts = urlsplit(_text(value))
+    except ValueError:
+        raise wrong from None
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise wrong
+    return str(value)
 
 
 def _isolation(value: Any) -> str:
