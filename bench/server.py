@@ -10,9 +10,11 @@ from typing import Any
 
 from bench.recording import RecordingEventLog
 from eventmill.arn import Home
+from eventmill.datasets.stored import StoredDatasets
 from eventmill.integrations.lambda_function import LambdaFunction
 from eventmill.log.sqlite import SqliteEventLog
 from eventmill.model import AWS_QUOTAS, record
+from eventmill.objects.filesystem import FilesystemObjectStore
 from eventmill.ports import Clock, Executor
 from eventmill.runtime.catalog import Catalog, Machine
 from eventmill.runtime.clock import SystemClock
@@ -50,7 +52,9 @@ async def serving(
         async with kind.open(Path(own_folder) / "log.db") as log:
             catalog = Catalog(log, HOME, AWS_QUOTAS)
             machine = catalog.add("measured", json.dumps(definition))
-            engine = Engine(log, clock, catalog, LambdaFunction(executor), HOME, AWS_QUOTAS)
+            datasets = StoredDatasets(FilesystemObjectStore(Path(own_folder) / "buckets"))
+            dispatch = LambdaFunction(executor)
+            engine = Engine(log, clock, catalog, dispatch, datasets, HOME, AWS_QUOTAS)
             await engine.recover()
             spare_the_collector()
             timekeeping = asyncio.create_task(engine.keep_time())

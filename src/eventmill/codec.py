@@ -12,6 +12,8 @@ import msgspec
 from eventmill.machine.execution import quotas_of
 from eventmill.machine.facts import (
     Fact,
+    MapRunFailed,
+    MapRunSucceeded,
     StartExecution,
     StopExecution,
     TaskFailed,
@@ -91,6 +93,8 @@ def _bare(fact: Fact) -> list[Json]:
             return [name]
         case TaskOversized():
             return [name, fact.task, fact.bytes]
+        case MapRunSucceeded() | MapRunFailed():
+            return [name, fact.map_run]
         case _:
             return [name, fact.task]
 
@@ -148,6 +152,12 @@ _RESTORE: Final[dict[str, Callable[[list[int], Sequence[HistoryEvent]], Fact]]] 
         task=numbers[0], **_reason(events, "TaskFailed", "LambdaFunctionFailed")
     ),
     "TaskHeartbeat": lambda numbers, events: TaskHeartbeat(task=numbers[0]),
+    "MapRunSucceeded": lambda numbers, events: MapRunSucceeded(
+        map_run=numbers[0], output=_output(events, "MapRunSucceeded")
+    ),
+    "MapRunFailed": lambda numbers, events: MapRunFailed(
+        map_run=numbers[0], **_reason(events, "MapRunFailed")
+    ),
     "TimeReached": lambda numbers, events: TimeReached(),
     "StopExecution": lambda numbers, events: StopExecution(**_reason(events, "ExecutionAborted")),
 }

@@ -159,6 +159,7 @@ class Quotas:
     variable_bytes_max: int = 262_144  # of one variable, and of all that one state assigns
     variables_bytes_max: int = 10_485_760  # of all variables of an execution
     map_concurrency_max: int = 40  # iterations of an inline Map at once
+    map_run_concurrency_max: int = 10_000  # children of a Map Run at once
 
 
 AWS_QUOTAS: Final = Quotas()

@@ -1,8 +1,8 @@
 """SIGKILL at every named point, then a restart: the same final histories, whatever died between.
 
-The work has a sensor, a Map, a Parallel, retries and a Wait. A run that was killed must end like
-one that was not: no event of the sensor lost or run twice, no transition doubled, every handler
-run under the same idempotency keys, the chain intact, every step proven.
+The work has a sensor, a Map, a Map Run with children, a Parallel, retries and a Wait. A run that
+was killed must end like one that was not: no event of the sensor lost or run twice, no transition
+doubled, every handler run under the same idempotency keys, the chain intact, every step proven.
 """
 
 import asyncio
@@ -19,7 +19,7 @@ from typing import Any
 
 import pytest
 
-from eventmill.asl.parser import parse
+from eventmill.asl.parser import reopen
 from eventmill.codec import aws_event, decode_step
 from eventmill.faults import POINTS
 from eventmill.log.audit import audit_database
@@ -57,6 +57,13 @@ WORKFLOW = {
                     "Type": "Map", "ItemsPath": "$.numbers", "MaxConcurrency": 2,
                     "ItemProcessor": {"StartAt": "Double", "States": {
                         "Double": call("double", End=True)}},
+                    "End": True}}},
+                {"StartAt": "Spread", "States": {"Spread": {
+                    "Type": "Map", "ItemsPath": "$.numbers", "MaxConcurrency": 2, "Label": "Spread",
+                    "ItemSelector": {"name.$": "$.name", "number.$": "$$.Map.Item.Value"},
+                    "ItemProcessor": {
+                        "ProcessorConfig": {"Mode": "DISTRIBUTED", "ExecutionType": "STANDARD"},
+                        "StartAt": "Halve", "States": {"Halve": call("halve", End=True)}},
                     "End": True}}},
             ],
             "ResultPath": "$.forked",
@@ -113,6 +120,12 @@ async def flaky(event, context):
 async def double(event, context):
     effect(context)
     return event * 2
+
+
+@handler
+async def halve(event, context):
+    effect(context)
+    return event["number"] / 2
 """
 
 
@@ -137,13 +150,18 @@ def serve(project: Path, *point: str) -> int:
 
 async def read_log(project: Path) -> list[tuple[ExecutionRow, Sequence[StepRow]]]:
     async with SqliteEventLog.open(project / ".eventmill/log.db", read_only=True) as log:
-        rows = await log.executions()
+        parents = await log.executions()
+        runs = [run for row in parents for run in await log.map_runs(row.id)]
+        assert {run.status for run in runs} == {"SUCCEEDED"}
+        keys = [(run.execution, run.map_run) for run in runs]
+        children = [row for key in keys for row in await log.executions(map_run=key)]
+        rows = [*parents, *children]
         for row in rows:
             definition = await log.definition(row.definition)
             assert definition is not None
             steps = await log.read(row.id)
             identity = Identity.of(row.arn, row.state_machine_arn)
-            assert verify(identity, parse(definition).machine, steps) == len(steps)
+            assert verify(identity, reopen(definition), steps) == len(steps)
         return [(row, await log.read(row.id)) for row in rows]
 
 
@@ -161,7 +179,10 @@ def story(steps: Sequence[StepRow]) -> Counter[str]:
                 continue
             shown = aws_event(event)
             details = {k: v for k, v in shown.items() if k.endswith("Details")}
-            joins = event.type.startswith(("ParallelState", "MapState", "MapIteration"))
+            details.pop("mapRunStartedEventDetails", None)  # its ARN is new each time
+            joins = event.type.startswith(
+                ("ParallelState", "MapState", "MapIteration", "MapRunSucceeded")
+            )
             before = "" if joins and "Started" not in event.type else told[event.previous_id]
             text = f"{event.type} {json.dumps(details, sort_keys=True)}"
             lines.append(f"{before} > {text}")
@@ -176,7 +197,8 @@ def outcome(project: Path) -> Any:
         assert row.status == "SUCCEEDED"
         (input_,) = {e.payload("input").text for s in steps[:1] for e in decode_step(s.body).events
                      if e.type == "ExecutionStarted"}  # fmt: skip
-        stories[json.loads(input_)["name"]] = story(steps)
+        given = json.loads(input_)
+        stories[f"{given['name']} {given.get('number', '')}".strip()] = story(steps)
     audit = audit_database(project / ".eventmill/log.db")
     assert audit.problem is None, audit
     keys = (project / "effects").read_text().split()
@@ -193,8 +215,9 @@ def undisturbed() -> Any:
 
 def test_the_undisturbed_run_is_what_it_should_be() -> None:
     stories, keys = undisturbed()
-    assert sorted(stories) == ["one.txt", "two.txt"]
-    assert keys == 12  # read, note, flaky and three times double, for each of two files
+    children = [f"{name} {number}" for name in FILES for number in (1, 2, 3)]
+    assert sorted(stories) == sorted([*FILES, *children])
+    assert keys == 18  # read, note, flaky and three times double and halve, for each of two files
 
 
 @pytest.mark.timeout(120)

@@ -3,15 +3,20 @@
 import asyncio
 import json
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 from eventmill.arn import Home
+from eventmill.datasets.stored import StoredDatasets
+from eventmill.errors import LogError
 from eventmill.executors.inline import InlineExecutor
 from eventmill.integrations.lambda_function import LambdaFunction
 from eventmill.machine.execution import Identity
 from eventmill.machine.history import HistoryEvent
 from eventmill.model import AWS_QUOTAS, Json, Payload, Quotas
-from eventmill.ports import EventLog, ExecutionRow
+from eventmill.objects.filesystem import FilesystemObjectStore
+from eventmill.ports import EventLog, ExecutionRow, Transaction
 from eventmill.runtime.catalog import Catalog
 from eventmill.runtime.engine import Engine, Start
 from eventmill.runtime.replay import history, verify
@@ -30,9 +35,12 @@ class World:
         handlers: Mapping[str, HandlerFunction],
         machines: Mapping[str, Any],
         quotas: Quotas = AWS_QUOTAS,
+        *,
+        buckets: Path = Path("/nowhere"),
     ) -> None:
         self.log, self.clock, self.quotas = log, clock, quotas
         self._handlers, self._machines = handlers, machines
+        self._datasets = StoredDatasets(FilesystemObjectStore(buckets))
 
     async def __aenter__(self) -> "World":
         self._executor = await InlineExecutor(dict(self._handlers)).__aenter__()
@@ -40,7 +48,9 @@ class World:
         for name, definition in self._machines.items():
             self.catalog.add(name, json.dumps(definition))
         dispatch = LambdaFunction(self._executor)
-        self.engine = Engine(self.log, self.clock, self.catalog, dispatch, Home(), self.quotas)
+        self.engine = Engine(
+            self.log, self.clock, self.catalog, dispatch, self._datasets, Home(), self.quotas
+        )
         self.recovered = await self.engine.recover()
         self.time = asyncio.ensure_future(self.engine.keep_time())
         return self
@@ -49,6 +59,9 @@ class World:
         self.time.cancel()
         self.engine.close()
         await self._executor.__aexit__(None, None, None)
+        # After a crash, what was handed over is durable or lost; nothing becomes durable later.
+        with suppress(LogError):
+            await self.log.commit(Transaction())
 
     async def start(self, machine: str, name: str = "run", data: Json = None) -> ExecutionRow:
         start = Start(

@@ -12,10 +12,12 @@ import pytest
 from botocore.loaders import Loader  # type: ignore[import-untyped]  # it has no types
 
 from eventmill.asl.parser import parse
-from eventmill.machine.commands import RunTask
+from eventmill.machine.commands import RunMap, RunTask
 from eventmill.machine.execution import EVENT_TYPES, RUNNING, Execution, Identity
 from eventmill.machine.facts import (
     Fact,
+    MapRunFailed,
+    MapRunSucceeded,
     StartExecution,
     StopExecution,
     TaskFailed,
@@ -23,7 +25,13 @@ from eventmill.machine.facts import (
     TaskSucceeded,
     TimeReached,
 )
-from eventmill.machine.history import DETAILS_KEY, INTERNAL_TYPES, PAYLOAD_FIELDS, HistoryEvent
+from eventmill.machine.history import (
+    DETAILS_KEY,
+    INTERNAL_TYPES,
+    PAYLOAD_FIELDS,
+    UNSHOWN_DETAILS,
+    HistoryEvent,
+)
 from eventmill.machine.transition import advance
 from eventmill.model import Json, Payload
 
@@ -143,18 +151,30 @@ class World:
                 todo += self.tell(TimeReached())
         return self.history
 
-    def tell(self, fact: Fact) -> list[RunTask]:
+    def tell(self, fact: Fact) -> list[RunTask | RunMap]:
         step = advance(self.execution, fact, self._now_ms)
         self.history += step.events
-        return [command for command in step.commands if isinstance(command, RunTask)]
+        return [command for command in step.commands if isinstance(command, (RunTask, RunMap))]
 
-    def _carry_out(self, task: RunTask) -> list[RunTask]:
+    def _carry_out(self, task: RunTask | RunMap) -> list[RunTask | RunMap]:
         output = Payload.of({"done": True})
+        if isinstance(task, RunMap):
+            return self._end_map_run(task, output)
         if self._answer == "fail":
             return self.tell(TaskFailed(task=task.task, error="E", cause="because"))
         if task.resource.pattern == "callback":
             self.tell(TaskSubmitted(task=task.task, output=output))
         return self.tell(TaskSucceeded(task=task.task, output=output))
+
+    def _end_map_run(self, run: RunMap, output: Payload) -> list[RunTask | RunMap]:
+        if self._answer == "fail":
+            return self.tell(MapRunFailed(map_run=run.map_run, error="E", cause="because"))
+        return self.tell(MapRunSucceeded(map_run=run.map_run, output=output))
+
+
+def distributed(processor: dict[str, Json]) -> dict[str, Json]:
+    config: Json = {"Mode": "DISTRIBUTED", "ExecutionType": "STANDARD"}
+    return mapped({**processor, "ProcessorConfig": config})
 
 
 def mapped(processor: dict[str, Json]) -> dict[str, Json]:
@@ -187,6 +207,8 @@ WORLDS: Final[dict[str, tuple[dict[str, Json], str]]] = {
         "silence",
     ),
     "an iteration fails beside others": (machine(M=mapped(BROKEN)), "succeed"),
+    "a Map Run": (machine(M=distributed(BROKEN)), "succeed"),
+    "a Map Run fails": (machine(M=caught(distributed(BROKEN)), Then=THEN), "fail"),
     "a query fails": (
         machine(Q={"Type": "Pass", "QueryLanguage": "JSONata", "Output": "{% $states.input.no %}"}),
         "succeed",
@@ -224,7 +246,8 @@ def test_all_fields_are_those_of_aws(
             continue
         key = DETAILS_KEY.get(event.type)
         if key is None:
-            assert not event.details, f"AWS shows no details of {event.type}"
+            is_kept = event.type in UNSHOWN_DETAILS
+            assert is_kept == bool(event.details), f"AWS shows no details of {event.type}"
             continue
         given = event.details or {}
         unfit = list(misfits(given, shapes["HistoryEvent"]["members"][key]["shape"], shapes))

@@ -206,6 +206,11 @@ class Fields:
             return None
         return self._object(self.values[name], self.place.field(name))
 
+    def object_or_empty(self, name: str) -> "Fields":
+        """An object; one without fields when it is absent."""
+        place = self.place.field(name)
+        return self.object(name) or Fields({}, place, self.report, self.language, self.state)
+
     def objects(self, name: str, *, filled: bool = False) -> Iterator["Fields"]:
         """The objects of an array, in order; `filled` arrays need one at least."""
         place = self.place.field(name)

@@ -54,8 +54,6 @@ STATE_ALTERNATIVES: Final[Mapping[str, tuple[tuple[str, ...], ...]]] = {
     "Map": (
         ("Parameters", "ItemSelector"),
         ("MaxConcurrency", "MaxConcurrencyPath"),
-        ("ToleratedFailureCount", "ToleratedFailureCountPath"),
-        ("ToleratedFailurePercentage", "ToleratedFailurePercentagePath"),
     ),
 }
 
@@ -74,7 +72,8 @@ JSONATA_ONLY: Final = frozenset({"Arguments", "Condition", "Items", "Output"})
 JSONPATH_ONLY: Final = frozenset(
     {
         "And", "CausePath", "ErrorPath", "HeartbeatSecondsPath", "InputPath", "ItemsPath",
-        "MaxConcurrencyPath", "Not", "Or", "OutputPath", "Parameters", "Result", "ResultPath",
+        "MaxConcurrencyPath", "MaxInputBytesPerBatchPath", "MaxItemsPath", "MaxItemsPerBatchPath",
+        "Not", "Or", "OutputPath", "Parameters", "Result", "ResultPath",
         "ResultSelector", "SecondsPath", "TimeoutSecondsPath", "TimestampPath",
         "ToleratedFailureCountPath", "ToleratedFailurePercentagePath", "Variable",
     }
@@ -93,19 +92,4 @@ RETRIER_FIELDS: Final = frozenset(
 )  # fmt: skip
 CATCHER_FIELDS: Final = frozenset(
     {"Assign", "Comment", "ErrorEquals", "Next", "Output", "ResultPath"}
-)
-
-# What AWS runs and Eventmill does not yet, by the field that asks for it. Delete a row when
-# its feature runs.
-UNSUPPORTED_FIELDS: Final[Mapping[str, str]] = {
-    "ItemReader": "ItemReader (Distributed Map) does not run on Eventmill yet; an inline Map over"
-    " ItemsPath does",
-    "ItemBatcher": "ItemBatcher (Distributed Map) does not run on Eventmill yet; an inline Map"
-    " over single items does",
-    "ResultWriter": "ResultWriter (Distributed Map) does not run on Eventmill yet; the results of"
-    " an inline Map are its output",
-    "Label": "Label (Distributed Map) does not run on Eventmill yet; an inline Map has no label",
-}
-UNSUPPORTED_DISTRIBUTED: Final = (
-    "Distributed Map does not run on Eventmill yet; a Map with Mode INLINE does"
 )

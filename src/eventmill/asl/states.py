@@ -3,9 +3,11 @@
 After a mistake a state is None and its report says why; the whole definition is then refused.
 """
 
+from dataclasses import replace
 from functools import cache
 
 from eventmill.asl.choice import RULE_FIELDS, compile_condition
+from eventmill.asl.distribution import ONLY_DISTRIBUTED, check_inline, compile_distribution
 from eventmill.asl.error_handling import compile_catchers, compile_retriers
 from eventmill.asl.fields import Fields, members, object_at
 from eventmill.asl.grammar import (
@@ -20,8 +22,6 @@ from eventmill.asl.grammar import (
     STATE_FIELDS,
     STATE_REQUIRED,
     STATE_TYPES,
-    UNSUPPORTED_DISTRIBUTED,
-    UNSUPPORTED_FIELDS,
 )
 from eventmill.asl.report import SCHEMA_VALIDATION_FAILED
 from eventmill.asl.resource import MachineType, Refusal, read_resource
@@ -30,6 +30,7 @@ from eventmill.asl.syntax import (
     Branch,
     Choice,
     ChoiceRule,
+    Distribution,
     Fail,
     Language,
     Map,
@@ -112,9 +113,6 @@ def _check_fields(fields: Fields, kind: str) -> None:
     fields.text("Comment")
     if "Next" in STATE_FIELDS[kind]:
         _check_transition(fields)
-    for name, message in UNSUPPORTED_FIELDS.items():
-        if name in fields and name in STATE_FIELDS[kind]:
-            fields.report.unsupported(fields.place.field(name), message)
 
 
 def _language(fields: Fields, setting: Setting) -> Language | None:
@@ -145,7 +143,7 @@ def _check_inner(fields: Fields, kind: str, setting: Setting) -> None:
     if kind == "Parallel":
         _branches(fields, setting)
     elif kind == "Map":
-        _processor(fields, setting)
+        _processor(_processor_fields(fields), setting)
 
 
 def _build(name: str, kind: str, fields: Fields, setting: Setting) -> State | None:
@@ -344,9 +342,11 @@ def _branches(fields: Fields, setting: Setting) -> list[Branch]:
 
 
 def _map(name: str, fields: Fields, setting: Setting) -> Map | None:
-    processor = _processor(fields, setting)
-    for field in ("ToleratedFailureCount", "ToleratedFailurePercentage"):
-        _check_tolerance(fields, field)
+    processor_fields = _processor_fields(fields)
+    distribution = _distribution(fields, processor_fields, setting)
+    if distribution is not None and distribution.execution_type == "EXPRESS":
+        setting = replace(setting, machine_type="EXPRESS")
+    processor = _processor(processor_fields, setting)
     items = _items(fields)
     selector = "ItemSelector" if "ItemSelector" in fields else "Parameters"
     if processor is None or items is None:
@@ -358,6 +358,8 @@ def _map(name: str, fields: Fields, setting: Setting) -> Map | None:
         items=items,
         item_selector=fields.template(selector),
         max_concurrency=_max_concurrency(fields),
+        distribution=distribution,
+        is_misplaced=distribution is None and any(each in fields for each in ONLY_DISTRIBUTED[:3]),
         input_path=_whole(fields, "InputPath"),
         result_selector=fields.payload_template("ResultSelector"),
         result_path=fields.result_path("ResultPath"),
@@ -368,6 +370,19 @@ def _map(name: str, fields: Fields, setting: Setting) -> Map | None:
         assign=fields.assign(OF_RESULT),
         output=fields.output(OF_RESULT),
     )
+
+
+def _distribution(
+    fields: Fields, processor: Fields | None, setting: Setting
+) -> Distribution | None:
+    """How the iterations run, when the processor asks for executions of their own."""
+    config = None if processor is None else processor.object("ProcessorConfig")
+    if processor is not None and config is not None:
+        if config.one_of("Mode", "INLINE", "DISTRIBUTED") == "DISTRIBUTED":
+            return compile_distribution(fields, processor, setting.language)
+        config.allow(("Mode",))
+    check_inline(fields)
+    return None
 
 
 def _items(fields: Fields) -> Path | Query | QueryTemplate | None:
@@ -398,46 +413,16 @@ def _max_concurrency(fields: Fields) -> int | Path | Query:
     return path or concurrency or 0
 
 
-def _processor(fields: Fields, setting: Setting) -> Branch | None:
-    name = "ItemProcessor" if "ItemProcessor" in fields else "Iterator"
-    processor = fields.object(name)
+def _processor(processor: Fields | None, setting: Setting) -> Branch | None:
     if processor is None:
         return None
     processor.allow(PROCESSOR_FIELDS)
     processor.text("Comment")
-    config = processor.object("ProcessorConfig")
-    if config is not None:
-        _check_config(config)
     return compile_branch(processor, setting)
 
 
-def _check_config(config: Fields) -> None:
-    mode = config.one_of("Mode", "INLINE", "DISTRIBUTED")
-    if mode == "DISTRIBUTED":
-        config.allow(("Mode", "ExecutionType"))
-        config.require("ExecutionType")
-        config.one_of("ExecutionType", "STANDARD", "EXPRESS")
-        config.report.unsupported(config.place.field("Mode"), UNSUPPORTED_DISTRIBUTED)
-    else:
-        config.allow(("Mode",))
-
-
-def _check_tolerance(fields: Fields, name: str) -> None:
-    """Check a tolerance, which AWS accepts on an inline Map and does not heed there."""
-    if fields.has_query(name):
-        fields.query(name)
-    elif name == "ToleratedFailureCount":
-        fields.integer(name, 0)
-    else:
-        fields.number(name, 0.0, 100.0)
-    fields.single_path(f"{name}Path", context=False)
-    for field in (name, f"{name}Path"):
-        if field in fields:
-            fields.report.warning(
-                "FIELD_WITHOUT_EFFECT",
-                fields.place.field(field),
-                f"'{field}' has no effect on a Map whose Mode is INLINE",
-            )
+def _processor_fields(fields: Fields) -> Fields | None:
+    return fields.object("ItemProcessor" if "ItemProcessor" in fields else "Iterator")
 
 
 def _next(fields: Fields) -> str | None:

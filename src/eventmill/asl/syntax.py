@@ -178,11 +178,64 @@ class Parallel:
     output: QueryTemplate | None = None
 
 
+Number: TypeAlias = int | float | Path | Query | None
+
+
+@record
+class ItemReader:
+    """Where the items of a Map Run are read from; `arguments` name the bucket and the key."""
+
+    action: Literal["getObject", "listObjectsV2"]
+    arguments: AnyTemplate | None
+    input_type: str | None
+    flatten: bool
+    manifest_type: str | None
+    csv_delimiter: str
+    csv_headers: tuple[str, ...] | None  # None: the first row has them
+    items_pointer: str | None
+    items_max: Number
+
+
+@record
+class ItemBatcher:
+    """How items are put together into the input of one child."""
+
+    items_max: Number
+    bytes_max: Number
+    input: AnyTemplate | None
+
+
+@record
+class ResultWriter:
+    """What becomes of the children's results; without `arguments` they stay in the output."""
+
+    arguments: AnyTemplate | None
+    transformation: Literal["NONE", "COMPACT", "FLATTEN"]
+    output_type: Literal["JSON", "JSONL"]
+
+
+@record
+class Distribution:
+    """How a Map runs its iterations as executions of their own, the children of a Map Run.
+
+    `definition` is the text of the state machine that they run.
+    """
+
+    execution_type: Literal["STANDARD", "EXPRESS"]
+    definition: str
+    label: str | None
+    reader: ItemReader | None
+    batcher: ItemBatcher | None
+    writer: ResultWriter | None
+    tolerated_count: Number
+    tolerated_percentage: Number
+
+
 @record
 class Map:
-    """Runs its processor once for each item, inline; its result is the array of outputs.
+    """Runs its processor once for each item; its result is the array of outputs.
 
-    `max_concurrency` 0 means no limit of its own.
+    `distribution` None is the inline mode. `max_concurrency` 0 means no limit of its own.
     """
 
     name: str
@@ -191,6 +244,8 @@ class Map:
     items: Path | Query | QueryTemplate
     item_selector: AnyTemplate | None
     max_concurrency: int | Path | Query
+    distribution: Distribution | None
+    is_misplaced: bool  # inline, with a field that only a distributed Map may have
     input_path: Path | None
     result_selector: Template | None
     result_path: ReferencePath | None

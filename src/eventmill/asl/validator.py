@@ -30,6 +30,7 @@ def validate(document: dict[str, Json], report: Report) -> None:
     """
     scopes = list(scopes_of(document))
     _check_names(scopes, report)
+    _check_labels(scopes, report)
     _check_starts(scopes, report)
     targets = [list(_targets(scope)) for scope in scopes]
     for scope, listed in zip(scopes, targets, strict=True):
@@ -77,6 +78,19 @@ def _check_names(scopes: list[Scope], report: Report) -> None:
             if name in seen:
                 report.error("DUPLICATE_STATE_NAME", place, f"Duplicate State name: {name}")
             seen.add(name)
+
+
+def _check_labels(scopes: list[Scope], report: Report) -> None:
+    """The labels of distributed Maps name their children, so each is there once."""
+    seen: set[str] = set()
+    for scope in scopes:
+        for _, state, place in scope.objects():
+            label = state.get("Label")
+            if state.get("Type") == "Map" and isinstance(label, str):
+                if label in seen:
+                    at = place.field("Label")
+                    report.error("DUPLICATE_LABEL_NAME", at, f"Duplicate Label name: {label}")
+                seen.add(label)
 
 
 def _check_starts(scopes: list[Scope], report: Report) -> None:

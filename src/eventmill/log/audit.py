@@ -15,7 +15,7 @@ from eventmill.log.chain import Link, Problem, verify
 from eventmill.log.connection import Error, refusal
 from eventmill.log.database import open_for_reading
 from eventmill.model import record
-from eventmill.ports import ExecutionRow
+from eventmill.ports import Child, ExecutionRow
 
 _ROWS_PER_READ: Final = 1_000
 _BUSY_TIMEOUT_MS: Final = 5_000
@@ -26,7 +26,7 @@ _EVENTS: Final = (
 )
 _EXECUTIONS: Final = f"""
 SELECT position, id, arn, state_machine_arn, name, definition, status, start_ms,
-    event_source, event_id, trigger, hash
+    event_source, event_id, trigger, parent, map_run, child_index, items, hash
 FROM executions {_RANGE}
 """
 _STEPS: Final = f"SELECT position, execution, step, body, digest, hash FROM steps {_RANGE}"
@@ -104,9 +104,10 @@ class _Auditor:
             yield self._link(position, 0, 0, body, digest, hash_)
 
     def _execution_links(self) -> Iterator[Link]:
-        for position, *columns, source, event_id, trigger, hash_ in self._rows(_EXECUTIONS):
+        for position, *columns, hash_ in self._rows(_EXECUTIONS):
             self._executions += 1
-            id_, arn, state_machine_arn, name, definition, status, start_ms = columns
+            id_, arn, state_machine_arn, name, definition, status, start_ms = columns[:7]
+            source, event_id, trigger, parent, map_run, index, items = columns[7:]
             row = ExecutionRow(
                 id=id_,
                 arn=arn,
@@ -117,6 +118,9 @@ class _Auditor:
                 start_ms=start_ms,
                 event=None if event_id is None else (source, event_id),
                 trigger=trigger,
+                child=None
+                if parent is None
+                else Child(execution=parent, map_run=map_run, index=index, items=items),
             )
             yield self._link(position, id_, 0, records.encode_execution(row), None, hash_)
 

@@ -3,7 +3,7 @@
 import asyncio
 import heapq
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from hashlib import sha256
 from itertools import chain, islice
 from typing import TypeVar
@@ -11,7 +11,16 @@ from typing import TypeVar
 from eventmill.errors import AppendConflict, DuplicateEvent, LogUnavailable
 from eventmill.log import records
 from eventmill.log.chain import GENESIS, Link, link
-from eventmill.ports import ExecutionRow, InboxEvent, StepRow, StoredStep, Transaction
+from eventmill.ports import (
+    ChildHistory,
+    ExecutionRow,
+    InboxEvent,
+    MapRunRow,
+    Progress,
+    StepRow,
+    StoredStep,
+    Transaction,
+)
 
 _K = TypeVar("_K")
 _V = TypeVar("_V")
@@ -43,6 +52,8 @@ class MemoryEventLog:
         self._timers: dict[int, int] = {}
         self._sensor_state: dict[tuple[str, str], bytes] = {}
         self._definitions: dict[str, str] = {}
+        self._map_runs: dict[tuple[int, int], MapRunRow] = {}
+        self._children: dict[tuple[int, int], list[int]] = {}  # in order of their indexes
 
     def commit(self, transaction: Transaction) -> "asyncio.Future[None]":
         """See `EventLog.commit`."""
@@ -73,6 +84,7 @@ class MemoryEventLog:
         *,
         state_machine_arn: str | None = None,
         status: str | None = None,
+        map_run: tuple[int, int] | None = None,
         before_id: int | None = None,
         limit: int = 100,
     ) -> Sequence[ExecutionRow]:
@@ -80,11 +92,63 @@ class MemoryEventLog:
         matching = (
             row.id
             for row in self._executions.values()
-            if (state_machine_arn is None or row.state_machine_arn == state_machine_arn)
+            if (_map_run_of(row) == map_run)
+            and (state_machine_arn is None or row.state_machine_arn == state_machine_arn)
             and (status is None or row.status == status)
             and (before_id is None or row.id < before_id)
         )
         return [self._row(each) for each in heapq.nlargest(limit, matching)]
+
+    async def newest_id(self) -> int:
+        """See `EventLog.newest_id`."""
+        return max(self._executions, default=0)
+
+    async def map_run(self, arn: str) -> MapRunRow | None:
+        """See `EventLog.map_run`."""
+        return next((row for row in self._map_runs.values() if row.arn == arn), None)
+
+    async def map_runs(self, execution: int) -> Sequence[MapRunRow]:
+        """See `EventLog.map_runs`."""
+        found = [row for row in self._map_runs.values() if row.execution == execution]
+        return sorted(found, key=lambda row: -row.map_run)
+
+    async def progress(self, map_run: tuple[int, int]) -> Progress:
+        """See `EventLog.progress`."""
+        ended: dict[str, tuple[int, int]] = {}
+        running: dict[int, int] = {}
+        ids = self._children.get(map_run, ())
+        for row in (self._executions[each] for each in ids):
+            assert row.child is not None
+            if row.status == "RUNNING":
+                running[row.id] = row.child.items
+            else:
+                count, items = ended.get(row.status, (0, 0))
+                ended[row.status] = (count + 1, items + row.child.items)
+        return Progress(ended=ended, running=running, started=len(ids))
+
+    async def children(
+        self, map_run: tuple[int, int], *, after_index: int, limit: int
+    ) -> Sequence[ChildHistory]:
+        """See `EventLog.children`."""
+        ids = self._children.get(map_run, [])[after_index + 1 :][:limit]
+        return [
+            ChildHistory(
+                row=self._row(each),
+                first=self._histories[each][0].body,
+                last=self._histories[each][-1].body,
+            )
+            for each in ids
+        ]
+
+    async def orphans(self, *, limit: int) -> Sequence[ExecutionRow]:
+        """See `EventLog.orphans`."""
+        ended = {key for key, row in self._map_runs.items() if row.status != "RUNNING"}
+        matching = (
+            row.id
+            for row in self._executions.values()
+            if row.status == "RUNNING" and _map_run_of(row) in ended
+        )
+        return [self._row(each) for each in heapq.nsmallest(limit, matching)]
 
     async def unfinished(self, *, after_id: int, limit: int) -> Sequence[ExecutionRow]:
         """See `EventLog.unfinished`."""
@@ -202,6 +266,11 @@ class MemoryEventLog:
         for execution, (status, stop_ms) in (transaction.finished or {}).items():
             row = self._executions[execution]
             self._executions[execution] = replace(row, status=status, stop_ms=stop_ms)
+        for run in transaction.map_runs:
+            self._map_runs[run.execution, run.map_run] = run
+        for key, change in (transaction.map_run_changes or {}).items():
+            new = {name: value for name, value in asdict(change).items() if value is not None}
+            self._map_runs[key] = replace(self._map_runs[key], **new)
         _store(self._timers, transaction.timers)
         _store(self._sensor_state, transaction.sensor_state)
         for digest, text in (transaction.definitions or {}).items():
@@ -220,6 +289,9 @@ class MemoryEventLog:
         self._executions[row.id] = row
         self._ids[row.arn] = row.id
         self._histories[row.id] = []
+        if row.child is not None:
+            key = (row.child.execution, row.child.map_run)
+            self._children.setdefault(key, []).append(row.id)
         if row.event is not None and row.trigger is not None:
             self._started.setdefault(row.event, {}).setdefault(row.trigger, row.arn)
 
@@ -240,6 +312,10 @@ class MemoryEventLog:
         )
         self._links.append(made)
         return made
+
+
+def _map_run_of(row: ExecutionRow) -> tuple[int, int] | None:
+    return None if row.child is None else (row.child.execution, row.child.map_run)
 
 
 def _encode(transaction: Transaction) -> None:

@@ -1,5 +1,6 @@
 """What can be asked of the log: a function for each question, on an open connection."""
 
+import json
 import sqlite3
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
@@ -7,13 +8,28 @@ from typing import Any, Final
 from eventmill.errors import LogDamaged
 from eventmill.log import records
 from eventmill.log.chain import GENESIS
-from eventmill.ports import ExecutionRow, InboxEvent, StepRow, StoredStep
+from eventmill.ports import (
+    Child,
+    ChildHistory,
+    ExecutionRow,
+    InboxEvent,
+    MapRunRow,
+    Progress,
+    StepRow,
+    StoredStep,
+)
 
 _EXECUTION: Final = """
 SELECT id, arn, state_machine_arn, name, definition, status, start_ms, stop_ms,
     (SELECT coalesce(max(step), 0) FROM steps WHERE execution = executions.id),
-    event_source, event_id, trigger
+    event_source, event_id, trigger, parent, map_run, child_index, items
 FROM executions
+"""
+_CHILDREN: Final = "parent = ? AND map_run = ?"
+_MAP_RUN: Final = """
+SELECT execution, map_run, arn, max_concurrency, tolerated_count, tolerated_percentage, start_ms,
+    status, stop_ms, items
+FROM map_runs
 """
 _TAIL: Final = """
 SELECT position, hash FROM (SELECT position, hash FROM inbox ORDER BY position DESC LIMIT 1)
@@ -51,6 +67,7 @@ def executions(
     connection: sqlite3.Connection,
     state_machine_arn: str | None,
     status: str | None,
+    map_run: tuple[int, int] | None,
     before_id: int | None,
     limit: int,
 ) -> Sequence[ExecutionRow]:
@@ -61,9 +78,82 @@ def executions(
         "id < ?": before_id,
     }
     narrowed = {term: value for term, value in asked.items() if value is not None}
-    where = f"WHERE {' AND '.join(narrowed)}" if narrowed else ""
+    whose = "parent IS NULL" if map_run is None else _CHILDREN
     found = connection.execute(
-        f"{_EXECUTION} {where} ORDER BY id DESC LIMIT ?", (*narrowed.values(), limit)
+        f"{_EXECUTION} WHERE {' AND '.join((whose, *narrowed))} ORDER BY id DESC LIMIT ?",
+        (*(map_run or ()), *narrowed.values(), limit),
+    )
+    return [_execution(each) for each in found]
+
+
+def newest_id(connection: sqlite3.Connection) -> int:
+    """See `EventLog.newest_id`."""
+    newest: int | None = connection.execute("SELECT max(id) FROM executions").fetchone()[0]
+    return newest or 0
+
+
+def map_run(connection: sqlite3.Connection, arn: str) -> MapRunRow | None:
+    """See `EventLog.map_run`."""
+    found = connection.execute(f"{_MAP_RUN} WHERE arn = ?", (arn,)).fetchone()
+    return found and _map_run(found)
+
+
+def map_runs(connection: sqlite3.Connection, execution: int) -> Sequence[MapRunRow]:
+    """See `EventLog.map_runs`."""
+    found = connection.execute(
+        f"{_MAP_RUN} WHERE execution = ? ORDER BY map_run DESC", (execution,)
+    )
+    return [_map_run(each) for each in found]
+
+
+def progress(connection: sqlite3.Connection, map_run: tuple[int, int]) -> Progress:
+    """See `EventLog.progress`."""
+    # Each statement sees the log at its own instant, so one statement asks for everything.
+    found = connection.execute(
+        "SELECT status, count(*), sum(items), "
+        "json_group_array(json_array(id, items)) FILTER (WHERE status = 'RUNNING') "
+        f"FROM executions WHERE {_CHILDREN} GROUP BY status",
+        map_run,
+    ).fetchall()
+    running: list[tuple[int, int]] = next(
+        (json.loads(ids) for status, _, _, ids in found if status == "RUNNING"), []
+    )
+    return Progress(
+        ended={status: (count, items) for status, count, items, _ in found if status != "RUNNING"},
+        running=dict(running),
+        started=sum(count for _, count, _, _ in found),
+    )
+
+
+def children(
+    connection: sqlite3.Connection, map_run: tuple[int, int], after_index: int, limit: int
+) -> Sequence[ChildHistory]:
+    """See `EventLog.children`."""
+    found = connection.execute(
+        f"{_EXECUTION} WHERE {_CHILDREN} AND child_index > ? ORDER BY child_index LIMIT ?",
+        (*map_run, after_index, limit),
+    ).fetchall()
+    return [_child(connection, _execution(each)) for each in found]
+
+
+def _child(connection: sqlite3.Connection, row: ExecutionRow) -> ChildHistory:
+    first, last = (
+        connection.execute(
+            "SELECT body FROM steps WHERE execution = ? AND step = ?", (row.id, step)
+        ).fetchone()[0]
+        for step in (1, row.steps)
+    )
+    return ChildHistory(row=row, first=first, last=last)
+
+
+def orphans(connection: sqlite3.Connection, limit: int) -> Sequence[ExecutionRow]:
+    """See `EventLog.orphans`."""
+    found = connection.execute(
+        f"{_EXECUTION} WHERE status = 'RUNNING' AND parent IS NOT NULL AND EXISTS ("
+        "SELECT 1 FROM map_runs WHERE map_runs.execution = parent "
+        "AND map_runs.map_run = executions.map_run AND map_runs.status != 'RUNNING') "
+        "ORDER BY id LIMIT ?",
+        (limit,),
     )
     return [_execution(each) for each in found]
 
@@ -164,6 +254,24 @@ def _execution(found: tuple[Any, ...]) -> ExecutionRow:
         steps=found[8],
         event=None if found[10] is None else (found[9], found[10]),
         trigger=found[11],
+        child=None
+        if found[12] is None
+        else Child(execution=found[12], map_run=found[13], index=found[14], items=found[15]),
+    )
+
+
+def _map_run(found: tuple[Any, ...]) -> MapRunRow:
+    return MapRunRow(
+        execution=found[0],
+        map_run=found[1],
+        arn=found[2],
+        max_concurrency=found[3],
+        tolerated_count=found[4],
+        tolerated_percentage=found[5],
+        start_ms=found[6],
+        status=found[7],
+        stop_ms=found[8],
+        items=found[9],
     )
 
 

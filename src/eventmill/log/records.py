@@ -91,6 +91,13 @@ def encode_execution(row: ExecutionRow) -> bytes:
         event_id,
         row.trigger,
     ]
+    if row.child is not None:
+        settled += [
+            row.child.execution,
+            row.child.map_run,
+            row.child.index,
+            row.child.items,
+        ]
     return _encode(settled)
 
 

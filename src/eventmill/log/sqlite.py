@@ -13,7 +13,16 @@ from eventmill.log import lock, queries
 from eventmill.log.connection import Connection, connected
 from eventmill.log.database import open_for_reading, open_for_writing
 from eventmill.log.group_commit import GroupCommit
-from eventmill.ports import ExecutionRow, InboxEvent, StepRow, StoredStep, Transaction
+from eventmill.ports import (
+    ChildHistory,
+    ExecutionRow,
+    InboxEvent,
+    MapRunRow,
+    Progress,
+    StepRow,
+    StoredStep,
+    Transaction,
+)
 
 _STEPS_PER_READ: Final = 500
 
@@ -91,13 +100,40 @@ class SqliteEventLog:
         *,
         state_machine_arn: str | None = None,
         status: str | None = None,
+        map_run: tuple[int, int] | None = None,
         before_id: int | None = None,
         limit: int = 100,
     ) -> Sequence[ExecutionRow]:
         """See `EventLog.executions`."""
         return await self._reader.run(
-            queries.executions, state_machine_arn, status, before_id, limit
+            queries.executions, state_machine_arn, status, map_run, before_id, limit
         )
+
+    async def newest_id(self) -> int:
+        """See `EventLog.newest_id`."""
+        return await self._reader.run(queries.newest_id)
+
+    async def map_run(self, arn: str) -> MapRunRow | None:
+        """See `EventLog.map_run`."""
+        return await self._reader.run(queries.map_run, arn)
+
+    async def map_runs(self, execution: int) -> Sequence[MapRunRow]:
+        """See `EventLog.map_runs`."""
+        return await self._reader.run(queries.map_runs, execution)
+
+    async def progress(self, map_run: tuple[int, int]) -> Progress:
+        """See `EventLog.progress`."""
+        return await self._reader.run(queries.progress, map_run)
+
+    async def children(
+        self, map_run: tuple[int, int], *, after_index: int, limit: int
+    ) -> Sequence[ChildHistory]:
+        """See `EventLog.children`."""
+        return await self._reader.run(queries.children, map_run, after_index, limit)
+
+    async def orphans(self, *, limit: int) -> Sequence[ExecutionRow]:
+        """See `EventLog.orphans`."""
+        return await self._reader.run(queries.orphans, limit)
 
     async def unfinished(self, *, after_id: int, limit: int) -> Sequence[ExecutionRow]:
         """See `EventLog.unfinished`."""

@@ -8,9 +8,9 @@ that slows the writer to a hundredth; so rows go in by hundreds.
 import sqlite3
 from typing import Final, TypeAlias
 
-from eventmill.ports import ExecutionRow
+from eventmill.ports import ExecutionRow, MapRunChange, MapRunRow
 
-Cell: TypeAlias = "int | str | bytes | None"
+Cell: TypeAlias = "int | float | str | bytes | None"
 
 _ROWS_MAX: Final = 512
 
@@ -39,8 +39,9 @@ _INSERT_EVENTS: Final = Bulk(
 )
 _INSERT_EXECUTIONS: Final = Bulk(
     "INSERT INTO executions (position, id, arn, state_machine_arn, name, definition, status, "
-    "start_ms, stop_ms, event_source, event_id, trigger, hash) VALUES ",
-    "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+    "start_ms, stop_ms, event_source, event_id, trigger, hash, parent, map_run, child_index, "
+    "items) VALUES ",
+    "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
 )
 _INSERT_STEPS: Final = Bulk(
     "INSERT INTO steps (position, execution, step, body, hash) VALUES ", "(?, ?, ?, ?, ?)"
@@ -49,6 +50,17 @@ _FINISH_EXECUTIONS: Final = Bulk(
     "UPDATE executions SET status = column2, stop_ms = column3 FROM (VALUES ",
     "(?, ?, ?)",
     ") WHERE id = column1",
+)
+_INSERT_MAP_RUNS: Final = Bulk(
+    "INSERT INTO map_runs (execution, map_run, arn, max_concurrency, tolerated_count, "
+    "tolerated_percentage, start_ms, status, stop_ms, items) VALUES ",
+    "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+)
+_CHANGE_MAP_RUNS: Final = Bulk(
+    "UPDATE map_runs SET status = coalesce(column3, status), stop_ms = coalesce(column4, stop_ms), "
+    "items = coalesce(column5, items) FROM (VALUES ",
+    "(?, ?, ?, ?, ?)",
+    ") WHERE execution = column1 AND map_run = column2",
 )
 _SET_TIMERS: Final = Bulk(
     "INSERT INTO timers (execution, due_ms) VALUES ",
@@ -75,6 +87,8 @@ class Rows:
         "events",
         "executions",
         "finished",
+        "map_run_changes",
+        "map_runs",
         "sensor_state",
         "steps",
         "timers",
@@ -84,6 +98,8 @@ class Rows:
         self.events: list[Cell] = []
         self.executions: list[Cell] = []
         self.steps: list[Cell] = []
+        self.map_runs: list[Cell] = []
+        self.map_run_changes: list[tuple[tuple[int, int], MapRunChange]] = []
         self.finished: dict[int, tuple[str, int]] = {}
         self.timers: dict[int, int | None] = {}
         self.sensor_state: dict[tuple[str, str], bytes | None] = {}
@@ -107,6 +123,27 @@ class Rows:
             row.trigger,
             hash,
         )
+        child = row.child
+        self.executions += (
+            (None, None, None, None)
+            if child is None
+            else (child.execution, child.map_run, child.index, child.items)
+        )
+
+    def add_map_run(self, row: MapRunRow) -> None:
+        """Add a new Map Run."""
+        self.map_runs += (
+            row.execution,
+            row.map_run,
+            row.arn,
+            row.max_concurrency,
+            row.tolerated_count,
+            row.tolerated_percentage,
+            row.start_ms,
+            row.status,
+            row.stop_ms,
+            row.items,
+        )
 
     def store(self, connection: sqlite3.Connection) -> None:
         """Write everything, within the transaction that is open."""
@@ -117,6 +154,10 @@ class Rows:
             _FINISH_EXECUTIONS.run(
                 connection, [cell for id_, end in self.finished.items() for cell in (id_, *end)]
             )
+        _INSERT_MAP_RUNS.run(connection, self.map_runs)
+        for (execution, map_run), change in self.map_run_changes:
+            cells: list[Cell] = [execution, map_run, change.status, change.stop_ms, change.items]
+            _CHANGE_MAP_RUNS.run(connection, cells)
         if self.timers:
             self._store_timers(connection)
         if self.sensor_state:

@@ -150,6 +150,10 @@ class Writer:
             rows.timers.update(transaction.timers)
         if transaction.sensor_state:
             rows.sensor_state.update(transaction.sensor_state)
+        for run in transaction.map_runs:
+            rows.add_map_run(run)
+        if transaction.map_run_changes:
+            rows.map_run_changes += transaction.map_run_changes.items()
         if transaction.definitions:
             for digest, text in transaction.definitions.items():
                 rows.definitions.setdefault(digest, text)

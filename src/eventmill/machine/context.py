@@ -3,13 +3,13 @@
 Source: "Context object" in the Step Functions developer guide; the order of keys is the service's.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from eventmill.asl.error_names import QUERY_EVALUATION_ERROR, REFERENCE_PATH_CONFLICT, RUNTIME
 from eventmill.asl.query_results import unexpected
-from eventmill.asl.syntax import Map, Parallel, Task
+from eventmill.asl.syntax import Map, Parallel, StateMachine, Task
 from eventmill.instant import format_instant
-from eventmill.machine.execution import Execution, Frame
+from eventmill.machine.execution import Execution, Frame, Identity
 from eventmill.machine.randomness import draws
 from eventmill.machine.tokens import task_token
 from eventmill.model import EMPTY_OBJECT, AuthorError, Json, Payload, encode_json
@@ -18,28 +18,66 @@ from eventmill.query.jsonata import Query, QueryTemplate
 from eventmill.query.jsonpath import Path, PathNotFound
 
 
+class WithContext(Execution):
+    """An execution whose Context Object is given, not described: TestState lets its caller do so.
+
+    Items of a Map are added to it all the same.
+    """
+
+    def __init__(self, identity: Identity, machine: StateMachine, context: dict[str, Json]) -> None:
+        super().__init__(identity, machine)
+        self.context = context
+
+
 def environment(
     execution: Execution,
     frame: Frame,
     data: Payload,
     *,
-    item: int | None = None,
+    item: Json = None,
+    as_of: tuple[int, int] | None = None,
     result: Payload | None = None,
     error_output: Payload | None = None,
 ) -> Environment:
     """The surroundings of an expression of `frame`'s state that reads `data` as its input.
 
-    `item` is the index of the item that an ItemSelector is about.
+    `item` is what an ItemSelector is about, as `Map.Item` of the Context Object shows it. Random
+    numbers and the time are the next event's, or those of the event with this id and time.
     """
+    event_id, now_ms = as_of or (execution.sequence, execution.now_ms)
     return Environment(
         data,
         lambda: Payload.of(_context_object(execution, frame, item)),
         _variables(frame),
-        draws(execution.seed, execution.sequence),
+        draws(execution.seed, event_id),
         result=result,
         error_output=error_output,
-        now_ms=execution.now_ms,
+        now_ms=now_ms,
     )
+
+
+def item_surroundings(
+    execution: Execution, frame: Frame, data: Payload, lot: int
+) -> Callable[[int, Json], Environment]:
+    """What an ItemSelector sees for one item after another, as everything is now.
+
+    It is asked with the index and with what `Map.Item` shows. Each item draws random numbers of
+    its own, from a `lot` that belongs to no event.
+    """
+    context = _context_object(execution, frame, None)
+    variables, now_ms, seed = _variables(frame), execution.now_ms, execution.seed
+    assert isinstance(context, dict)
+
+    def of(index: int, item: Json) -> Environment:
+        return Environment(
+            data,
+            lambda: Payload.of({**context, "Map": {"Item": item}}),
+            variables,
+            draws(seed, lot + index),
+            now_ms=now_ms,
+        )
+
+    return of
 
 
 def _variables(frame: Frame) -> Mapping[str, Json]:
@@ -60,21 +98,35 @@ def select(path: Path | None, surroundings: Environment) -> Payload:
 
 
 def items_of(execution: Execution, frame: Frame) -> list[Json]:
-    """The items of the Map that `frame` is in, read from its input again after a recovery.
+    """The items of the inline Map that `frame` is in, read from its input again after a recovery.
 
     Raises:
         AuthorError: ItemsPath leads to no array.
     """
+    items = dataset_of(execution, frame)
+    assert isinstance(items, list), "objects are for distributed Maps"
+    return items
+
+
+def dataset_of(execution: Execution, frame: Frame) -> list[Json] | dict[str, Json]:
+    """The same of any Map; a distributed one may also go through the members of an object.
+
+    Raises:
+        AuthorError: There is neither.
+    """
     state = frame.state
     assert isinstance(state, Map)
     if frame.items is None:
-        frame.items = _read_items(state, environment(execution, frame, frame.data))
+        # Whenever they are read, they are the same: as of the state's beginning.
+        entered = (frame.entered_id, frame.entered_ms)
+        surroundings = environment(execution, frame, frame.data, as_of=entered)
+        frame.items = _read_items(state, surroundings)
     return frame.items
 
 
-def _read_items(state: Map, surroundings: Environment) -> list[Json]:
+def _read_items(state: Map, surroundings: Environment) -> list[Json] | dict[str, Json]:
     if not isinstance(state.items, Path):
-        return _queried_items(state.items, surroundings)
+        return _queried_items(state, state.items, surroundings)
     if state.language == "JSONata":
         return _input_items(surroundings.data)
     data = select(state.input_path, surroundings)
@@ -100,18 +152,24 @@ def _input_items(data: Payload) -> list[Json]:
     raise AuthorError(QUERY_EVALUATION_ERROR, cause, location="")
 
 
-def _queried_items(items: Query | QueryTemplate, surroundings: Environment) -> list[Json]:
+def _queried_items(
+    state: Map, items: Query | QueryTemplate, surroundings: Environment
+) -> list[Json] | dict[str, Json]:
     if isinstance(items, QueryTemplate):
         value = items.render(surroundings).value
         assert isinstance(value, list), "a literal Items is an array"
         return value
     value = items.evaluate(surroundings)
+    if isinstance(value, dict) and state.distribution is not None:
+        return value
     if not isinstance(value, list):
         raise unexpected(items, "array", value)
     return value
 
 
-def _context_object(execution: Execution, frame: Frame, item: int | None) -> Json:
+def _context_object(execution: Execution, frame: Frame, item: Json) -> Json:
+    if isinstance(execution, WithContext):
+        return {**execution.context, "Map": {"Item": item}} if item else execution.context
     identity = execution.identity
     context: dict[str, Json] = {
         "Execution": {
@@ -128,7 +186,7 @@ def _context_object(execution: Execution, frame: Frame, item: int | None) -> Jso
         },
         "State": _state(frame),
     }
-    value = _item(execution, frame, item)
+    value = item or _item(execution, frame)
     if value is not None:
         context["Map"] = {"Item": value}
     state = frame.state
@@ -150,10 +208,8 @@ def _state(frame: Frame) -> Json:
     return described
 
 
-def _item(execution: Execution, frame: Frame, item: int | None) -> Json:
+def _item(execution: Execution, frame: Frame) -> Json:
     """The item of the innermost Map around an expression."""
-    if item is not None:
-        return {"Index": item, "Value": items_of(execution, frame)[item]}
     inner, outer = frame, frame.parent
     while outer is not None:
         if isinstance(outer.state, Map):

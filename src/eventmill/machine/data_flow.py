@@ -43,15 +43,23 @@ def output(
     """
     if state.output is not None:
         return state.output.render(environment(execution, frame, frame.data, result=result))
-    if state.result_path is None:
-        combined = frame.data
-    elif state.result_path.text == "$":
-        combined = result
-    else:
-        combined = Payload.of(state.result_path.put(frame.data.value, result.value))
+    combined = placed(frame, state, result)
     if _is_whole(state.output_path):
         return combined
     return select(state.output_path, environment(execution, frame, combined))
+
+
+def placed(frame: Frame, state: Pass | Task | Parallel | Map, result: Payload) -> Payload:
+    """The state's raw input with the `result` where ResultPath puts it.
+
+    Raises:
+        AuthorError: The path cannot be written.
+    """
+    if state.result_path is None:
+        return frame.data
+    if state.result_path.text == "$":
+        return result
+    return Payload.of(state.result_path.put(frame.data.value, result.value))
 
 
 def selected(

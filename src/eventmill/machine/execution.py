@@ -48,7 +48,8 @@ class Identity:
             arn=arn,
             name=arn.rsplit(":", 1)[-1],
             state_machine_arn=state_machine_arn,
-            state_machine_name=state_machine_arn.rsplit(":", 1)[-1],
+            # A child of a Map Run has the label of its Map behind the name.
+            state_machine_name=state_machine_arn.rsplit(":", 1)[-1].split("/")[0],
             region=arn.split(":", 4)[3],
         )
 
@@ -83,6 +84,20 @@ class Variable:
     size: int
 
 
+class MapRun:
+    """A Map Run that was started and has not ended, named by the id of its Started event.
+
+    `settings` are what that event notes, as `states/distributed_map.py` wrote it.
+    """
+
+    __slots__ = ("arn", "id", "settings")
+
+    def __init__(self, event: HistoryEvent) -> None:
+        self.id = event.id
+        self.arn = event.text("mapRunArn")
+        self.settings = event.internal or {}
+
+
 class Frame:
     """One sequence of states that runs: the execution's own, a branch's or an iteration's.
 
@@ -102,6 +117,7 @@ class Frame:
         "items",
         "last_id",
         "length",
+        "map_run",
         "next",
         "parent",
         "results",
@@ -131,6 +147,7 @@ class Frame:
         self.due_ms: int | None = None  # when a Wait ends or a retry begins
         self.retrying = False
         self.task: RunningTask | None = None
+        self.map_run: MapRun | None = None
         self.variables: dict[str, Variable] = {}  # assigned in this frame; inner ones see them
         self._leave_children()
 
@@ -138,7 +155,8 @@ class Frame:
         self.children: dict[int, Frame] = {}  # by index; finished ones are gone
         self.results: list[Payload | None] = []
         self.length = 0  # how many branches or items there are
-        self.items: list[Json] | None = None  # of a Map; a cache, made when first needed
+        # Of a Map; a cache, made when first needed.
+        self.items: list[Json] | dict[str, Json] | None = None
 
     @property
     def admitted(self) -> int:
@@ -172,7 +190,9 @@ class Execution:
         self.frames_made = 1
         self.tasks: dict[int, Frame] = {}
         self.variable_bytes = 0  # of all variables in all frames
+        self.map_runs: dict[int, Frame] = {}
         self.abandoned: list[int] = []  # tasks cut off since the shell last asked
+        self.abandoned_runs: list[int] = []  # Map Runs likewise
         self.now_ms = 0  # the instant of the decision that is being made
         self._timers: list[tuple[int, int]] = []  # (due_ms, frame), outdated ones included
 
@@ -194,7 +214,8 @@ class Execution:
 
     def waits_only(self) -> bool:
         """Whether nothing is under way but time and callbacks: it may leave memory."""
-        return not any(is_carried_out(frame) for frame in self.tasks.values())
+        is_busy = any(is_carried_out(frame) for frame in self.tasks.values())
+        return not is_busy and not self.map_runs
 
     def set_timer(self, frame: Frame, due_ms: int | None) -> None:
         """Remember that `frame` has something due; for `evolve` alone."""
@@ -215,11 +236,15 @@ class Execution:
         del self.frames[frame.id]
 
     def drop_task(self, frame: Frame) -> None:
-        """Forget a task that nobody waits for any more; for `evolve` alone."""
+        """Forget a task or Map Run that nobody waits for any more; for `evolve` alone."""
         if frame.task is not None:
             self.abandoned.append(frame.task.id)
             del self.tasks[frame.task.id]
             frame.task = None
+        if frame.map_run is not None:
+            self.abandoned_runs.append(frame.map_run.id)
+            del self.map_runs[frame.map_run.id]
+            frame.map_run = None
 
     def _forget_outdated_timers(self) -> None:
         while self._timers and not self._is_current(*self._timers[0]):
@@ -413,6 +438,23 @@ def _map_started(execution: Execution, frame: Frame, event: HistoryEvent) -> Non
     frame.length = length
 
 
+def _map_run_started(execution: Execution, frame: Frame, event: HistoryEvent) -> None:
+    frame.map_run = MapRun(event)
+    frame.last_id = event.id
+    execution.map_runs[event.id] = frame
+
+
+def _map_run_succeeded(execution: Execution, frame: Frame, event: HistoryEvent) -> None:
+    assert frame.map_run is not None
+    del execution.map_runs[frame.map_run.id]
+    frame.map_run = None
+
+
+def _map_run_failed(execution: Execution, frame: Frame, event: HistoryEvent) -> None:
+    _map_run_succeeded(execution, frame, event)
+    frame.last_id = event.id
+
+
 def _iteration_started(execution: Execution, frame: Frame, event: HistoryEvent) -> None:
     assert isinstance(frame.state, Map)
     _add_child(execution, frame, frame.state.processor, event)
@@ -475,6 +517,9 @@ _EVOLVE: Final[dict[str, _Evolve]] = {
     "MapStateSucceeded": _changes_nothing,
     "MapStateFailed": _children_failed,
     "MapStateAborted": _changes_nothing,
+    "MapRunStarted": _map_run_started,
+    "MapRunSucceeded": _map_run_succeeded,
+    "MapRunFailed": _map_run_failed,
     "MapIterationStarted": _iteration_started,
     "MapIterationSucceeded": _advances,
     "MapIterationFailed": _changes_nothing,

@@ -66,6 +66,23 @@ class TaskHeartbeat:
 
 
 @record
+class MapRunSucceeded:
+    """The Map Run that event `map_run` started has ended well; `output` is the state's result."""
+
+    map_run: int
+    output: Payload
+
+
+@record
+class MapRunFailed:
+    """The Map Run that event `map_run` started has failed."""
+
+    map_run: int
+    error: str | None
+    cause: str | None
+
+
+@record
 class TimeReached:
     """Time has come to the execution's `next_due_ms`, at least."""
 
@@ -86,6 +103,8 @@ Fact: TypeAlias = (
     | TaskOversized
     | TaskFailed
     | TaskHeartbeat
+    | MapRunSucceeded
+    | MapRunFailed
     | TimeReached
     | StopExecution
 )

@@ -80,6 +80,9 @@ RETRY_SCHEDULED: Final = "RetryScheduled"
 HEARTBEAT_RECEIVED: Final = "HeartbeatReceived"
 INTERNAL_TYPES: Final = frozenset({WAIT_SCHEDULED, RETRY_SCHEDULED, HEARTBEAT_RECEIVED})
 
+# What AWS shows without the details that are kept here, for whoever decides the step again.
+UNSHOWN_DETAILS: Final = frozenset({"MapRunSucceeded"})
+
 # Under which key AWS puts the details of a type; a type that is missing here has none.
 DETAILS_KEY: Final[Mapping[str, str]] = {
     "ExecutionStarted": "executionStartedEventDetails",
@@ -106,6 +109,8 @@ DETAILS_KEY: Final[Mapping[str, str]] = {
     "LambdaFunctionFailed": "lambdaFunctionFailedEventDetails",
     "LambdaFunctionTimedOut": "lambdaFunctionTimedOutEventDetails",
     "EvaluationFailed": "evaluationFailedEventDetails",
+    "MapRunStarted": "mapRunStartedEventDetails",
+    "MapRunFailed": "mapRunFailedEventDetails",
     "MapStateStarted": "mapStateStartedEventDetails",
     "MapIterationStarted": "mapIterationStartedEventDetails",
     "MapIterationSucceeded": "mapIterationSucceededEventDetails",

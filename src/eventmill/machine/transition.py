@@ -21,11 +21,13 @@ from eventmill.asl.syntax import (
     Wait,
 )
 from eventmill.machine import failing
-from eventmill.machine.commands import CancelTask, Command
+from eventmill.machine.commands import CancelMap, CancelTask, Command
 from eventmill.machine.decision import Decision, HistoryIsFull
 from eventmill.machine.execution import RUNNING, Execution, Frame, is_late, running_tasks
 from eventmill.machine.facts import (
     Fact,
+    MapRunFailed,
+    MapRunSucceeded,
     StartExecution,
     StopExecution,
     TaskFailed,
@@ -37,7 +39,17 @@ from eventmill.machine.facts import (
     TimeReached,
 )
 from eventmill.machine.history import Details, HistoryEvent
-from eventmill.machine.states import choice, fail, map_, parallel, pass_, succeed, task, wait
+from eventmill.machine.states import (
+    choice,
+    distributed_map,
+    fail,
+    map_,
+    parallel,
+    pass_,
+    succeed,
+    task,
+    wait,
+)
 from eventmill.model import AWS_QUOTAS, Failure, Json, Payload, record
 
 
@@ -63,6 +75,12 @@ _ENTER: Final[Mapping[type, Callable[[Decision, Frame, Any], None]]] = {
 }
 
 
+_ABOUT_TASKS: Final = (
+    *(TaskStarted, TaskSubmitted, TaskSucceeded),
+    *(TaskOversized, TaskFailed, TaskHeartbeat),
+)
+
+
 def advance(execution: Execution, fact: Fact, now_ms: int) -> Step:
     """Absorb one outside fact and all that follows from it without waiting.
 
@@ -84,12 +102,13 @@ def advance(execution: Execution, fact: Fact, now_ms: int) -> Step:
 
 def outstanding(execution: Execution) -> list[Command]:
     """What a restarted shell must do again: every command without a recorded answer."""
-    return [task.run_task(execution, frame) for frame in running_tasks(execution)]
+    runs = [distributed_map.run_map(execution, frame) for frame in execution.map_runs.values()]
+    return [*(task.run_task(execution, frame) for frame in running_tasks(execution)), *runs]
 
 
 def _as_recorded(execution: Execution, fact: Fact, now_ms: int) -> Fact:
     """The fact as it counts: an answer may come too late, or be too large to be kept."""
-    if isinstance(fact, (StartExecution, StopExecution, TimeReached)):
+    if not isinstance(fact, _ABOUT_TASKS):
         return fact
     frame = execution.tasks.get(fact.task)
     if frame is not None and is_late(frame, now_ms):
@@ -109,6 +128,9 @@ def _absorb(decision: Decision, fact: Fact) -> None:
         failing.end(decision, "ExecutionAborted", Failure(error=fact.error, cause=fact.cause), 0)
     elif isinstance(fact, TimeReached):
         _time_reached(decision)
+    elif isinstance(fact, (MapRunSucceeded, MapRunFailed)):
+        if fact.map_run in execution.map_runs:
+            _map_run_ended(decision, execution.map_runs[fact.map_run], fact)
     elif fact.task in execution.tasks:
         _task_reported(decision, execution.tasks[fact.task], fact)
 
@@ -144,6 +166,14 @@ def _task_reported(
             task.heartbeat(decision, frame)
 
 
+def _map_run_ended(decision: Decision, frame: Frame, fact: MapRunSucceeded | MapRunFailed) -> None:
+    if isinstance(fact, MapRunSucceeded):
+        succeed = partial(distributed_map.succeeded, decision, frame, fact.output)
+        failing.attempt(decision, frame, succeed)
+    else:
+        distributed_map.failed(decision, frame, Failure(error=fact.error, cause=fact.cause))
+
+
 def _time_reached(decision: Decision) -> None:
     execution = decision.execution
     if execution.deadline_ms is not None and execution.deadline_ms <= decision.now_ms:
@@ -157,7 +187,9 @@ def _time_reached(decision: Decision) -> None:
             failing.fail(decision, frame, failure)
             _settle(decision)
     for frame in due:
-        if decision.is_live(frame) and frame.due_ms is not None:
+        # A task that has just timed out may have a retry scheduled, for later.
+        is_due = frame.due_ms is not None and frame.due_ms <= decision.now_ms
+        if is_due and decision.is_live(frame):
             failing.attempt(decision, frame, partial(_wake, decision, frame))
             _settle(decision)
 
@@ -221,8 +253,12 @@ def _end_full_history(decision: Decision) -> None:
 
 def _commands(execution: Execution, events: list[HistoryEvent]) -> list[Command]:
     commands: list[Command] = [CancelTask(task=id) for id in execution.abandoned]
+    commands += [CancelMap(map_run=id) for id in execution.abandoned_runs]
     execution.abandoned.clear()
+    execution.abandoned_runs.clear()
     for event in events:
         if event.type in task.SCHEDULED and event.id in execution.tasks:
             commands.append(task.run_task(execution, execution.tasks[event.id]))
+        elif event.type == "MapRunStarted" and event.id in execution.map_runs:
+            commands.append(distributed_map.run_map(execution, execution.map_runs[event.id]))
     return commands

@@ -63,6 +63,16 @@ class Catalog:
         except KeyError:
             raise StateMachineDoesNotExist(f"State Machine Does Not Exist: '{arn}'") from None
 
+    def processor(self, state_machine_arn: str, label: str, text: str) -> Machine:
+        """What the children of the Map with this label run, in the state machine of this ARN."""
+        digest = sha256(text.encode()).hexdigest()
+        definition = self._definitions.get(digest)
+        if definition is None:
+            definition = self._definitions[digest] = reopen(text)
+        arn = f"{state_machine_arn}/{label}"
+        name = arn.rsplit(":", 1)[-1]
+        return Machine(name=name, arn=arn, digest=digest, text=text, definition=definition)
+
     def machines(self) -> Iterable[Machine]:
         """All state machines, in the order in which they were added."""
         return self._machines.values()

@@ -18,13 +18,15 @@ from eventmill.codec import decode_step, encode_step
 from eventmill.errors import AppendConflict, ExecutionDoesNotExist, LogUnavailable
 from eventmill.events import TriggerEvent
 from eventmill.faults import point
-from eventmill.machine.commands import Command, RunTask
+from eventmill.machine.commands import CancelTask, Command, RunMap, RunTask
 from eventmill.machine.execution import RUNNING, Execution, Identity, fold
 from eventmill.machine.facts import Fact, StartExecution, StopExecution, TaskHeartbeat, TimeReached
 from eventmill.machine.transition import Step, advance, outstanding
 from eventmill.model import Payload, Quotas, record
-from eventmill.ports import Clock, EventLog, ExecutionRow, StepRow, Transaction
+from eventmill.ports import Child, Clock, Datasets, EventLog, ExecutionRow, StepRow, Transaction
 from eventmill.runtime.catalog import Catalog, Machine
+from eventmill.runtime.map_run_rows import map_runs_begun, map_runs_changed
+from eventmill.runtime.map_runs import ChildStart, MapRuns
 from eventmill.runtime.timekeeper import NEVER_MS, Timekeeper
 
 _log: Final = logging.getLogger(__name__)
@@ -45,6 +47,10 @@ def _unheard(taken: bool) -> None:
     """For facts whose teller does not ask."""
 
 
+def _new_seed() -> int:
+    return secrets.randbits(62)
+
+
 class Dispatch(Protocol):
     """Carries commands out: starts work, and later reports facts about it."""
 
@@ -63,6 +69,7 @@ class Start:
     name: str
     input: Payload
     trigger: str | None = None
+    child: Child | None = None
 
 
 class _Live:
@@ -88,24 +95,46 @@ class Engine:
         clock: Clock,
         catalog: Catalog,
         dispatch: Dispatch,
+        datasets: Datasets,
         home: Home,
         quotas: Quotas,
+        *,
+        new_seed: Callable[[], int] = _new_seed,
+        stay_ms: int | None = _STAY_MS,
     ) -> None:
+        """Take the parts; nothing runs before `recover`.
+
+        `new_seed` gives each execution what its random numbers are drawn from. One that only
+        waits leaves memory, unless it is due within `stay_ms`; with None all of them stay.
+        """
         self._events = log
         self._clock = clock
         self._catalog = catalog
         self._dispatch = dispatch
         self._home = home
         self._quotas = quotas
+        self._new_seed = new_seed
+        self._stay_ms = stay_ms
         self._timekeeper = Timekeeper(log, clock, self._wake)
         self._live: dict[int, _Live] = {}
         # Facts that wait for their execution to come into memory.
         self._loading: dict[int, list[tuple[Fact, _Taken]]] = {}
-        self._running: dict[tuple[int, int], Callable[[], None]] = {}  # (execution, task) -> cancel
+        # What is under way, by execution and the event that asked for it, and how to cancel it.
+        self._running: dict[tuple[int, int], Callable[[], None]] = {}
         self._ends: dict[int, asyncio.Future[ExecutionRow]] = {}
         self._loads: dict[int, asyncio.Task[None]] = {}
         self._last_id = 0
         self._broken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._map_runs = MapRuns(
+            log,
+            clock,
+            catalog,
+            datasets,
+            quotas,
+            start=self._start_children,
+            stop=lambda arn, cause: self.stop(arn, None, cause),
+            broken=self._break,
+        )
 
     @property
     def in_memory(self) -> int:
@@ -143,6 +172,7 @@ class Engine:
             timers={live.id: live.timer_ms for live, _, _ in begun if live.timer_ms is not None},
             sensor_state=sensor_state,
             definitions=self._catalog.unstored(start.machine for start in starts),
+            map_runs=[row for live, step, _ in begun for row in map_runs_begun(live.id, step)],
         )
         await self._events.commit(transaction)
         self._catalog.stored(start.machine for start in starts)
@@ -150,6 +180,14 @@ class Engine:
             self._live[live.id] = live
             self._act(live, step)
         return transaction.created
+
+    async def _start_children(self, starts: Sequence[ChildStart]) -> Sequence[ExecutionRow]:
+        return await self.start(
+            [
+                Start(machine=each.machine, name=each.name, input=each.input, child=each.child)
+                for each in starts
+            ]
+        )
 
     def _begin(
         self, start: Start, event: TriggerEvent | None, now_ms: int
@@ -165,12 +203,13 @@ class Engine:
             start_ms=now_ms,
             event=None if event is None else (event.source, event.id),
             trigger=start.trigger,
+            child=start.child,
         )
         live = self._new(row, machine.definition)
         role_arn = self._home.role("eventmill")
         fact = StartExecution(
             input=start.input,
-            seed=secrets.randbits(62),
+            seed=self._new_seed(),
             role_arn=role_arn,
             quotas=self._quotas,
         )
@@ -237,6 +276,8 @@ class Engine:
             ExecutionDoesNotExist: There is none with this id.
         """
         future = self._ends.setdefault(execution, asyncio.get_running_loop().create_future())
+        if execution in self._live:
+            return await asyncio.shield(future)  # it has not been announced yet
         row = await self._events.execution_by_id(execution)
         if row is None:
             self._ends.pop(execution, None)
@@ -261,6 +302,8 @@ class Engine:
             steps=(StepRow(execution=live.id, step=live.step, body=body),),
             finished=None if status == RUNNING else {live.id: (status, now_ms)},
             timers=None if due_ms == live.timer_ms else {live.id: due_ms},
+            map_runs=map_runs_begun(live.id, step),
+            map_run_changes=map_runs_changed(live.id, step),
         )
         live.timer_ms = due_ms
         future = self._events.commit(transaction)
@@ -269,12 +312,12 @@ class Engine:
     def _timer(self, live: _Live) -> int | None:
         """When the log must wake this execution, or None when it stays in memory."""
         execution = live.execution
-        if execution.status != RUNNING or not execution.waits_only():
+        if execution.status != RUNNING or self._stay_ms is None or not execution.waits_only():
             return None
         due_ms = execution.next_due_ms()
         if due_ms is None:
             return NEVER_MS
-        return due_ms if due_ms > self._clock.now_ms() + _STAY_MS else None
+        return due_ms if due_ms > self._clock.now_ms() + self._stay_ms else None
 
     def _committed(
         self, live: _Live, step: Step, taken: _Taken, done: "asyncio.Future[None]"
@@ -291,7 +334,11 @@ class Engine:
             _log.warning("%s: %s", live.row.arn, error)
             self._forget(live)
             self._load(live.id, step.fact, taken, pause_ms=_PAUSE_MS)
-        elif not self._broken.done():
+        else:
+            self._break(error)
+
+    def _break(self, error: BaseException) -> None:
+        if not self._broken.done():
             self._broken.set_exception(error)
 
     # Acting on what is durable
@@ -301,8 +348,11 @@ class Engine:
         for command in step.commands:
             if isinstance(command, RunTask):
                 self._run(live, command)
+            elif isinstance(command, RunMap):
+                self._run_map(live, command)
             else:
-                self._cancel(live.id, command.task)
+                id = command.task if isinstance(command, CancelTask) else command.map_run
+                self._cancel(live.id, id)
         point("after-dispatch")
         if live.in_flight == 0:
             self._rest(live)
@@ -321,8 +371,19 @@ class Engine:
 
         self._running[key] = self._dispatch.run(live.row.arn, command, report)
 
-    def _cancel(self, execution: int, task: int) -> None:
-        cancel = self._running.pop((execution, task), None)
+    def _run_map(self, live: _Live, command: RunMap) -> None:
+        key = (live.id, command.map_run)
+        if command.map_run not in live.execution.map_runs or key in self._running:
+            return
+
+        def report(fact: Fact) -> None:
+            self._running.pop(key, None)
+            self.tell(live.id, fact)
+
+        self._running[key] = self._map_runs.run(live.row, command, report)
+
+    def _cancel(self, execution: int, event: int) -> None:
+        cancel = self._running.pop((execution, event), None)
         if cancel is not None:
             cancel()
 
@@ -340,6 +401,8 @@ class Engine:
                 self._timekeeper.remember(live.id, due_ms)
 
     def _announce(self, live: _Live) -> None:
+        if live.row.child is not None:
+            self._map_runs.ended(live.row, live.execution.status)
         future = self._ends.pop(live.id, None)
         if future is not None:
             status, stop_ms = live.execution.status, live.execution.stop_ms
@@ -357,7 +420,7 @@ class Engine:
         Those that wait for their time stay on disk.
         """
         # Ids grow also when the clock has gone back since.
-        self._last_id = max((row.id for row in await self._events.executions(limit=1)), default=0)
+        self._last_id = await self._events.newest_id()
         taken, after_id = 0, 0
         while page := await self._events.unfinished(after_id=after_id, limit=_RECOVERY_PAGE):
             for row in page:
@@ -366,6 +429,7 @@ class Engine:
                 self._rest(live)
             taken += len(page)
             after_id = page[-1].id
+        self._map_runs.begin_stopping_orphans()
         await self._timekeeper.look_into_log()
         return taken
 
@@ -438,14 +502,18 @@ class Engine:
             fold(live.execution, decode_step(stored.body).events)
             live.step = stored.step
         live.execution.abandoned.clear()
+        live.execution.abandoned_runs.clear()
         return live
 
     def _run_all(self, live: _Live, commands: Iterable[Command]) -> None:
         for command in commands:
             if isinstance(command, RunTask):
                 self._run(live, command)
+            elif isinstance(command, RunMap):
+                self._run_map(live, command)
 
     def close(self) -> None:
         """Stop loading; what was acknowledged is in the log."""
+        self._map_runs.close()
         for task in list(self._loads.values()):
             task.cancel()

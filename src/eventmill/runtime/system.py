@@ -5,6 +5,7 @@ import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 
+from eventmill.datasets.stored import StoredDatasets
 from eventmill.errors import LogUnavailable
 from eventmill.executors.inline import InlineExecutor
 from eventmill.executors.pool import WorkerPool
@@ -12,10 +13,12 @@ from eventmill.executors.pool_settings import PoolSettings
 from eventmill.integrations.lambda_function import LambdaFunction
 from eventmill.log.sqlite import SqliteEventLog
 from eventmill.model import record
-from eventmill.ports import Clock, EventLog, Executor, Invocation, Sensor
+from eventmill.objects.filesystem import FilesystemObjectStore
+from eventmill.objects.s3 import S3ObjectStore
+from eventmill.ports import Clock, EventLog, Executor, Invocation, ObjectStore, Sensor
 from eventmill.runtime.catalog import Catalog
 from eventmill.runtime.clock import SystemClock
-from eventmill.runtime.engine import Engine
+from eventmill.runtime.engine import Dispatch, Engine
 from eventmill.runtime.project import Project
 from eventmill.runtime.router import Router
 from eventmill.runtime.settings import Settings
@@ -33,6 +36,7 @@ class System:
     log: EventLog
     catalog: Catalog
     engine: Engine
+    dispatch: Dispatch  # what carries tasks out, for calls outside of any execution
     supervisor: Supervisor
     watches: tuple[Watch, ...]
     recovered: int  # executions taken up from the last server
@@ -48,6 +52,7 @@ async def running(settings: Settings, project: Project) -> AsyncIterator[System]
 
     Raises:
         LogError: The data folder is in use, damaged, of a newer version or cannot be written.
+        ObjectStoreError: The settings name no object store that can be opened.
     """
     async with AsyncExitStack() as stack:
         clock = SystemClock()
@@ -63,11 +68,12 @@ async def running(settings: Settings, project: Project) -> AsyncIterator[System]
         for workflow in project.workflows:
             catalog.add(workflow.name, workflow.text)
         dispatch = LambdaFunction(executor)
-        engine = Engine(log, clock, catalog, dispatch, settings.home, settings.quotas)
+        datasets = StoredDatasets(await stack.enter_async_context(_object_store(settings)))
+        engine = Engine(log, clock, catalog, dispatch, datasets, settings.home, settings.quotas)
         stack.callback(engine.close)
         supervisor = Supervisor(log, clock, Router(log, engine, catalog))
         watches = _watches(settings, project, clock)
-        before = await log.executions(limit=1)
+        newest_before = await log.newest_id()
         began_ms = clock.now_ms()
         recovered = await engine.recover()
         background = await stack.enter_async_context(_background())
@@ -79,11 +85,12 @@ async def running(settings: Settings, project: Project) -> AsyncIterator[System]
             log=log,
             catalog=catalog,
             engine=engine,
+            dispatch=dispatch,
             supervisor=supervisor,
             watches=watches,
             recovered=recovered,
             began_ms=began_ms,
-            newest_before=before[0].id if before else 0,
+            newest_before=newest_before,
             broken=background.broken,
             stop_sensing=lambda: _cancelled(sensors),
         )
@@ -96,6 +103,16 @@ def _make_folder(settings: Settings) -> None:
         raise LogUnavailable(
             f"cannot make the data folder {settings.data}: {error.strerror}"
         ) from error
+
+
+@asynccontextmanager
+async def _object_store(settings: Settings) -> AsyncIterator[ObjectStore]:
+    where = settings.objects
+    if where.s3:
+        async with S3ObjectStore.open(endpoint=where.endpoint, region=where.region) as store:
+            yield store
+    else:
+        yield FilesystemObjectStore(settings.buckets)
 
 
 def _executor(

@@ -10,6 +10,7 @@ from eventmill.model import Json, Quotas
 FUNCTION = "arn:aws:lambda:us-east-1:123456789012:function:resize"
 INVOKE = "arn:aws:states:::lambda:invoke"
 END: dict[str, Any] = {"End": True}
+ACTIVITY = "arn:aws:states:us-east-1:123456789012:activity:a"
 BRANCH: dict[str, Any] = {"StartAt": "B", "States": {"B": {"Type": "Pass", **END}}}
 SCHEMA = "SCHEMA_VALIDATION_FAILED"
 
@@ -56,7 +57,7 @@ def test_every_mistake_is_listed_in_aws_order_and_raised_together() -> None:
     text = machine(
         {
             "A": {"Type": "Pass", "Next": "Nope", "Retry": []},
-            "M": {"Type": "Map", "ItemProcessor": BRANCH, "Label": "m", **END},
+            "M": {"Type": "Task", "Resource": ACTIVITY, **END},
             "W": {"Type": "Wait", "Seconds": -1, **END},
         },
         StartAt="Missing",
@@ -76,7 +77,7 @@ def test_every_mistake_is_listed_in_aws_order_and_raised_together() -> None:
     found = listed(text)
 
     assert found[:-1] == expected
-    assert found[-1][:2] == ("UNSUPPORTED_FEATURE", "/States/M/Label")
+    assert found[-1][:2] == ("UNSUPPORTED_FEATURE", "/States/M/Resource")
     with pytest.raises(InvalidDefinition) as raised:
         parse(text)
     assert raised.value.diagnostics == check(text)
@@ -323,13 +324,7 @@ def test_a_broken_choice_is_refused_in_aws_words(
 @pytest.mark.parametrize(
     ("text", "location", "words"),
     [
-        (alone("Task", Resource="arn:aws:states:us-east-1:123456789012:activity:a", **END),
-         "/States/S/Resource", "activities"),
-        (alone("Map", ItemProcessor={**BRANCH, "ProcessorConfig": {
-            "Mode": "DISTRIBUTED", "ExecutionType": "STANDARD"}}, **END),
-         "/States/S/ItemProcessor/ProcessorConfig/Mode", "Mode INLINE does"),
-        *((alone("Map", ItemProcessor=BRANCH, **{name: {}}, **END), f"/States/S/{name}", name)
-          for name in ("ItemReader", "ItemBatcher", "ResultWriter", "Label")),
+        (alone("Task", Resource=ACTIVITY, **END), "/States/S/Resource", "activities"),
     ],
 )  # fmt: skip
 def test_what_does_not_run_yet_is_refused_and_says_what_does(

@@ -115,6 +115,18 @@ def test_a_task_that_takes_too_long_is_cancelled_and_its_answer_comes_too_late()
     assert world.tell(TaskSucceeded(task=task.task, output=Payload.of(1))).events == ()
 
 
+def test_a_retry_after_a_timeout_waits_its_interval_too() -> None:
+    retry = [{"ErrorEquals": ["States.Timeout"], "IntervalSeconds": 5}]
+    world = World({"T": {**TASK, "TimeoutSeconds": 10, "Retry": retry}})
+    world.start()
+
+    timed_out = world.pass_time()
+
+    assert [event.type for event in timed_out.events][-1] == "RetryScheduled"
+    assert world.execution.next_due_ms() == world.now_ms + 5_000
+    assert [event.type for event in world.pass_time().events] == ["LambdaFunctionScheduled"]
+
+
 def test_an_answer_after_the_deadline_counts_as_the_timeout_it_is() -> None:
     world = World({"T": {**TASK, "TimeoutSeconds": 5}})
     world.start()

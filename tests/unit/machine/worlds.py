@@ -130,6 +130,7 @@ def snapshot(execution: Execution) -> Any:
                 task.deadline_ms,
                 task.heartbeat_due_ms,
             ),
+            "map_run": each.map_run and (each.map_run.id, each.map_run.arn, each.map_run.settings),
             "variables": each.variables,
             "results": [result and result.text for result in each.results],
             "length": each.length,

@@ -26,7 +26,7 @@ from eventmill.errors import (
     ValidationException,
 )
 from eventmill.model import Json, Payload
-from eventmill.ports import ExecutionRow
+from eventmill.ports import Child, ExecutionRow, MapRunRow
 from eventmill.runtime.engine import Start
 from eventmill.runtime.system import System
 
@@ -99,8 +99,10 @@ async def describe_execution(system: System, request: Request) -> Answer:
         "status": row.status,
         "startDate": _seconds(row.start_ms),
         "redriveCount": 0,
-        **_redrive_status(row.status),
+        **_redrive_status(row),
     }
+    if row.child is not None:
+        answer["mapRunArn"] = await map_run_of(system, row.child)
     if row.stop_ms is not None:
         answer["stopDate"] = _seconds(row.stop_ms)
     if request.get("includedData") != "METADATA_ONLY":
@@ -108,10 +110,17 @@ async def describe_execution(system: System, request: Request) -> Answer:
     return answer
 
 
-def _redrive_status(status: str) -> Answer:
-    if status in _REDRIVABLE:
-        return {"redriveStatus": "REDRIVABLE"}
-    reason = f"Execution is {status} and cannot be redriven"
+async def map_run_of(system: System, child: Child) -> str:
+    """The ARN of the Map Run that a child belongs to."""
+    runs = await system.log.map_runs(child.execution)
+    return next(run.arn for run in runs if run.map_run == child.map_run)
+
+
+def _redrive_status(row: ExecutionRow) -> Answer:
+    if row.status in _REDRIVABLE:
+        by = "REDRIVABLE" if row.child is None else "REDRIVABLE_BY_MAP_RUN"
+        return {"redriveStatus": by}
+    reason = f"Execution is {row.status} and cannot be redriven"
     return {"redriveStatus": "NOT_REDRIVABLE", "redriveStatusReason": reason}
 
 
@@ -146,48 +155,60 @@ async def found_execution(system: System, arn: str) -> ExecutionRow:
     return row
 
 
+async def found_map_run(system: System, arn: str) -> MapRunRow:
+    """The Map Run with this ARN.
+
+    Raises:
+        ResourceNotFound: There is none.
+    """
+    row = await system.log.map_run(arn)
+    if row is None:
+        raise ResourceNotFound(f"Resource not found: '{arn}'")
+    return row
+
+
 async def list_executions(system: System, request: Request) -> Answer:
-    """Executions of a state machine, the newest first.
+    """Executions of a state machine, or the children of a Map Run, the newest first.
 
     Raises:
         ValidationException: Not exactly one of the ARNs is given, or with the wrong filter.
         InvalidArn, StateMachineDoesNotExist, ResourceNotFound: The ARN is bad.
         InvalidToken: The page token is bad.
     """
-    arn = _listed_machine(request)
+    arn, map_run = await _listed_by(system, request)
     size = page_size(request)
     before = last_place("ListExecutions", request, numbers=1)
     rows = await system.log.executions(
         state_machine_arn=arn,
+        map_run=None if map_run is None else (map_run.execution, map_run.map_run),
         status=request.get("statusFilter"),
         before_id=before[0] if before else None,
         limit=size + 1,
     )
-    if not rows:
+    if not rows and arn is not None:
         # Executions outlive a state machine that is offered no more; without any it is unknown.
         system.catalog.machine(arn)
-    answer: Answer = {"executions": [_listed(row) for row in rows[:size]]}
+    answer: Answer = {"executions": [_listed(row, map_run) for row in rows[:size]]}
     if len(rows) > size:
         answer["nextToken"] = next_token("ListExecutions", request, [rows[size - 1].id])
     return answer
 
 
-def _listed_machine(request: Request) -> str:
-    """The ARN of the state machine whose executions are asked for."""
+async def _listed_by(system: System, request: Request) -> tuple[str | None, MapRunRow | None]:
+    """The ARN of the state machine whose executions are asked for, or the Map Run."""
     machine, map_run = request.get("stateMachineArn"), request.get("mapRunArn")
     if (machine is None) == (map_run is None):
         raise ValidationException("Must provide a StateMachine ARN or MapRun ARN")
     if machine is None:
-        # No state machine that has Map Runs can be started yet.
-        raise ResourceNotFound(f"Resource not found: '{map_run_arn(request['mapRunArn'])}'")
+        return None, await found_map_run(system, map_run_arn(request["mapRunArn"]))
     if "redriveFilter" in request:
         raise ValidationException(
             "RedriveFilter cannot be applied to ListExecutions call with StateMachine ARN"
         )
-    return state_machine_arn(machine)
+    return state_machine_arn(machine), None
 
 
-def _listed(row: ExecutionRow) -> dict[str, Json]:
+def _listed(row: ExecutionRow, map_run: MapRunRow | None) -> dict[str, Json]:
     listed: dict[str, Json] = {
         "executionArn": row.arn,
         "stateMachineArn": row.state_machine_arn,
@@ -198,6 +219,9 @@ def _listed(row: ExecutionRow) -> dict[str, Json]:
     }
     if row.stop_ms is not None:
         listed["stopDate"] = _seconds(row.stop_ms)
+    if map_run is not None:
+        assert row.child is not None
+        listed |= {"mapRunArn": map_run.arn, "itemCount": row.child.items}
     return listed
 
 

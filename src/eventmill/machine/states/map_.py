@@ -4,16 +4,15 @@ An iteration is a frame while it runs and one payload afterwards; nothing recurs
 """
 
 from eventmill.asl.error_names import RUNTIME
-from eventmill.asl.query_results import queried_number
 from eventmill.asl.syntax import Map
 from eventmill.machine import data_flow
 from eventmill.machine.context import environment, items_of, select
 from eventmill.machine.decision import Decision
 from eventmill.machine.execution import Frame
 from eventmill.machine.history import Details
-from eventmill.model import AuthorError, Payload
-from eventmill.query.jsonata import Query
-from eventmill.query.jsonpath import Path, PathNotFound
+from eventmill.machine.numbers import max_concurrency
+from eventmill.machine.states import distributed_map
+from eventmill.model import AuthorError, Json, Payload
 
 
 def enter(decision: Decision, frame: Frame, state: Map) -> None:
@@ -23,6 +22,14 @@ def enter(decision: Decision, frame: Frame, state: Map) -> None:
 
 def begin(decision: Decision, frame: Frame, state: Map) -> None:
     """Make an attempt, the first or one after a retry's delay."""
+    if state.is_misplaced:
+        cause = (
+            "The ItemReader, ItemBatcher and ResultWriter fields are not supported for INLINE maps"
+        )
+        raise AuthorError(RUNTIME, cause)
+    if state.distribution is not None:
+        distributed_map.begin(decision, frame, state, state.distribution)
+        return
     items = items_of(decision.execution, frame)
     at_once = _at_once(decision, frame, state)
     decision.emit(frame, "MapStateStarted", {"length": len(items)})
@@ -57,45 +64,19 @@ def _admit(decision: Decision, frame: Frame, state: Map, at_once: int, previous_
 
 def _item_input(decision: Decision, frame: Frame, state: Map, index: int) -> Payload:
     execution = decision.execution
+    value = items_of(execution, frame)[index]
     if state.item_selector is None:
-        return Payload.of(items_of(execution, frame)[index])
-    surroundings = environment(execution, frame, frame.data, item=index)
+        return Payload.of(value)
+    item: Json = {"Index": index, "Value": value}
+    surroundings = environment(execution, frame, frame.data, item=item)
     data = select(state.input_path, surroundings)
     return state.item_selector.render(surroundings.over(data))
 
 
 def _at_once(decision: Decision, frame: Frame, state: Map) -> int:
     quota = decision.execution.quotas.map_concurrency_max
-    wanted = state.max_concurrency
-    if isinstance(wanted, Query):
-        surroundings = environment(decision.execution, frame, frame.data)
-        wanted = queried_number(wanted, wanted.evaluate(surroundings))
-    if isinstance(wanted, Path):
-        wanted = _read_concurrency(decision, frame, state, wanted)
+    wanted = max_concurrency(decision.execution, frame, state)
     return min(wanted, quota) if wanted else quota
-
-
-def _read_concurrency(decision: Decision, frame: Frame, state: Map, path: Path) -> int:
-    surroundings = environment(decision.execution, frame, frame.data)
-    data = select(state.input_path, surroundings)
-    try:
-        given = path.find(surroundings.over(data))
-    except PathNotFound as error:
-        raise AuthorError(RUNTIME, f"Invalid path '{path.text}' : {error}") from None
-    try:
-        if isinstance(given, bool) or not isinstance(given, (int, str)):
-            raise ValueError
-        number = int(given)
-    except ValueError:
-        cause = (
-            f'The MaxConcurrencyPath field refers to value "{data_flow.shown(given)}" '
-            f"which is not a valid integer: {path.text}"
-        )
-        raise AuthorError(RUNTIME, cause) from None
-    if number < 0:
-        cause = f"Expected non-negative integer for MaxConcurrency, got {number} instead."
-        raise AuthorError(RUNTIME, cause)
-    return number
 
 
 def _succeed(decision: Decision, frame: Frame, state: Map) -> None:

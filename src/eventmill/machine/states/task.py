@@ -5,21 +5,21 @@ from typing import Final
 from eventmill.asl.error_names import (
     DATA_LIMIT_EXCEEDED,
     HEARTBEAT_TIMEOUT,
-    RUNTIME,
     TIMEOUT,
 )
 from eventmill.asl.query_results import queried_number
 from eventmill.asl.syntax import TASK_TIMEOUT_SECONDS_DEFAULT, Resource, Task
 from eventmill.machine import data_flow, failing
 from eventmill.machine.commands import RunTask
-from eventmill.machine.context import environment, select
+from eventmill.machine.context import environment
 from eventmill.machine.decision import Decision, too_large
 from eventmill.machine.execution import Execution, Frame, is_late
 from eventmill.machine.history import HEARTBEAT_RECEIVED, Details
+from eventmill.machine.numbers import not_a, value_at
 from eventmill.machine.tokens import task_token
-from eventmill.model import AuthorError, Failure, Payload
+from eventmill.model import Failure, Payload
 from eventmill.query.jsonata import Query
-from eventmill.query.jsonpath import Path, PathNotFound
+from eventmill.query.jsonpath import Path
 
 # The events of a task are named after what it calls; a function ARN has names of its own.
 _PREFIX: Final = {"function": "LambdaFunction", "integration": "Task"}
@@ -54,8 +54,8 @@ def schedule(decision: Decision, frame: Frame, state: Task) -> None:
 
 
 def _add_limits(decision: Decision, frame: Frame, state: Task, details: Details) -> None:
-    timeout = _seconds(decision, frame, state, "TimeoutSecondsPath", state.timeout_seconds)
-    heartbeat = _seconds(decision, frame, state, "HeartbeatSecondsPath", state.heartbeat_seconds)
+    timeout = _seconds(decision, frame, state, "TimeoutSeconds", state.timeout_seconds)
+    heartbeat = _seconds(decision, frame, state, "HeartbeatSeconds", state.heartbeat_seconds)
     if timeout is not None and timeout < TASK_TIMEOUT_SECONDS_DEFAULT:
         details["timeoutInSeconds"] = timeout
     if heartbeat is not None:
@@ -70,18 +70,9 @@ def _seconds(
         return queried_number(given, given.evaluate(surroundings))
     if not isinstance(given, Path):
         return given
-    surroundings = environment(decision.execution, frame, frame.data)
-    data = select(state.input_path, surroundings)
-    try:
-        seconds = given.find(surroundings.over(data))
-    except PathNotFound as error:
-        raise AuthorError(RUNTIME, f"Invalid path '{given.text}' : {error}") from None
+    seconds = value_at(decision.execution, frame, state, given)
     if isinstance(seconds, bool) or not isinstance(seconds, int) or seconds <= 0:
-        cause = (
-            f'The {field} field refers to value "{data_flow.shown(seconds)}" '
-            f"which is not a valid integer: {given.text}"
-        )
-        raise AuthorError(RUNTIME, cause)
+        not_a("integer", field, given, seconds)
     return seconds
 
 
