@@ -17,12 +17,14 @@ from botocore.exceptions import ClientError  # type: ignore[import-untyped]  # b
 from eventmill.api.app import Application, application
 from eventmill.api.server import Address, serving
 from eventmill.arn import Home
+from eventmill.datasets.stored import StoredDatasets
 from eventmill.executors.inline import InlineExecutor
 from eventmill.executors.scan import Scan
 from eventmill.integrations.lambda_function import LambdaFunction
 from eventmill.log.memory import MemoryEventLog
 from eventmill.log.sqlite import SqliteEventLog
 from eventmill.model import AWS_QUOTAS, Json
+from eventmill.objects.filesystem import FilesystemObjectStore
 from eventmill.ports import EventLog, Transaction
 from eventmill.runtime.catalog import Catalog
 from eventmill.runtime.engine import Engine
@@ -51,6 +53,30 @@ DEFINITIONS: dict[str, Any] = {
         "States": {
             "A": {"Type": "Pass", "Assign": {"v": 1}, "Next": "B"},
             "B": {"Type": "Pass", "QueryLanguage": "JSONata", "Output": "{% $v %}", "End": True},
+        },
+    },
+    "spread": {
+        "StartAt": "M",
+        "States": {
+            "M": {
+                "Type": "Map",
+                "Label": "Each",
+                "ToleratedFailureCount": 1,
+                "ItemProcessor": {
+                    "ProcessorConfig": {"Mode": "DISTRIBUTED", "ExecutionType": "STANDARD"},
+                    "StartAt": "C",
+                    "States": {
+                        "C": {
+                            "Type": "Choice",
+                            "Choices": [{"Variable": "$", "IsNull": True, "Next": "Bad"}],
+                            "Default": "Good",
+                        },
+                        "Good": {"Type": "Pass", "End": True},
+                        "Bad": {"Type": "Fail", "Error": "E"},
+                    },
+                },
+                "End": True,
+            }
         },
     },
     "bare-fail": {"StartAt": "F", "States": {"F": {"Type": "Fail"}}},
@@ -132,7 +158,8 @@ async def running_system(log: EventLog, folder: Path) -> AsyncIterator[World]:
         catalog.add(workflow.name, workflow.text)
     async with InlineExecutor({"ask": ask}) as executor:
         dispatch = LambdaFunction(executor)
-        engine = Engine(log, clock, catalog, dispatch, settings.home, settings.quotas)
+        datasets = StoredDatasets(FilesystemObjectStore(folder))
+        engine = Engine(log, clock, catalog, dispatch, datasets, settings.home, settings.quotas)
         time = asyncio.ensure_future(engine.keep_time())
         broken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         system = System(
@@ -145,6 +172,7 @@ async def running_system(log: EventLog, folder: Path) -> AsyncIterator[World]:
             log=log,
             catalog=catalog,
             engine=engine,
+            dispatch=dispatch,
             supervisor=Supervisor(log, clock, Router(log, engine, catalog)),
             watches=(),
             recovered=0,

@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, TypeAlias
 
 from eventmill.api.constraints import Members
+from eventmill.api.structures import Structures
 from eventmill.model import Json, record
 from eventmill.runtime.system import System
 
@@ -16,7 +17,11 @@ Answer: TypeAlias = dict[str, Json]
 
 @record
 class Operation:
-    """An operation: what its request may hold, and the function that carries it out."""
+    """An operation: what its request may hold, and the function that carries it out.
+
+    `structures` are those members of the request that are objects.
+    """
 
     members: Members
     run: Callable[[System, Request], Awaitable[Answer]]
+    structures: Structures | None = None

@@ -5,7 +5,15 @@ from typing import Final
 from eventmill.api.constraints import checked
 from eventmill.api.errors import SerializationException
 from eventmill.api.operation import Answer, Operation
-from eventmill.api.operations import executions, history, state_machines, tasks
+from eventmill.api.operations import (
+    executions,
+    history,
+    map_runs,
+    state_machines,
+    tasks,
+    test_state,
+)
+from eventmill.api.structures import checked_structures
 from eventmill.errors import UnknownOperation
 from eventmill.model import Json, decode_json
 from eventmill.runtime.system import System
@@ -15,8 +23,10 @@ TARGET_PREFIX: Final = "AWSStepFunctions."
 OPERATIONS: Final[dict[str, Operation]] = {
     **executions.OPERATIONS,
     **history.OPERATIONS,
+    **map_runs.OPERATIONS,
     **state_machines.OPERATIONS,
     **tasks.OPERATIONS,
+    **test_state.OPERATIONS,
 }
 
 # What AWS offers besides.
@@ -30,12 +40,10 @@ NOT_OFFERED: Final = frozenset(
         "DeleteStateMachineAlias",
         "DeleteStateMachineVersion",
         "DescribeActivity",
-        "DescribeMapRun",
         "DescribeStateMachineAlias",
         "DescribeStateMachineForExecution",
         "GetActivityTask",
         "ListActivities",
-        "ListMapRuns",
         "ListStateMachineAliases",
         "ListStateMachineVersions",
         "ListTagsForResource",
@@ -43,7 +51,6 @@ NOT_OFFERED: Final = frozenset(
         "RedriveExecution",
         "StartSyncExecution",
         "TagResource",
-        "TestState",
         "UntagResource",
         "UpdateMapRun",
         "UpdateStateMachine",
@@ -61,7 +68,9 @@ async def call(system: System, target: str, body: bytes) -> Answer:
         LogUnavailable: The disk refuses.
     """
     operation = _operation(target)
-    request = checked(operation.members, _read(body))
+    members = _read(body)
+    request = checked(operation.members, members)
+    request |= checked_structures(operation.structures, members)
     return await operation.run(system, request)
 
 
