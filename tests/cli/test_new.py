@@ -17,6 +17,7 @@ FILES: Final = [
     "inbox/.gitkeep",
     "triggers/inbox.yaml",
     "workflows/count-rows.asl.json",
+    "workflows/count-rows.test.yaml",
 ]
 
 
@@ -45,7 +46,8 @@ def test_the_project_has_no_mistakes(run: Run, tmp_path: Path) -> None:
     result = run("validate", "--project", tmp_path / "p")
 
     assert result.exit_code == 0
-    assert result.stdout == f"No mistakes (1 workflow, 1 trigger, 2 handlers in {tmp_path}/p)\n"
+    counted = "1 workflow, 1 trigger, 2 handlers, 1 test file"
+    assert result.stdout == f"No mistakes ({counted} in {tmp_path}/p)\n"
 
 
 def test_the_project_is_called_as_asked(run: Run, tmp_path: Path) -> None:

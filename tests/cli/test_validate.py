@@ -31,6 +31,19 @@ def test_a_project_without_mistakes(run: Run, project: Path) -> None:
     assert result.stdout == f"No mistakes (1 workflow, 1 trigger, 1 handler in {project})\n"
 
 
+def test_test_files_are_checked_too(run: Run, project: Path) -> None:
+    tests = project / "workflows/only.test.yaml"
+    write(tests, "Tests:\n  - Nam: one\n")
+
+    result = run("validate")
+
+    assert result.exit_code == 1
+    assert result.stdout.startswith("workflows/only.test.yaml:2")
+    assert "did you mean 'Name'?" in result.stdout
+    assert "1 handler, 1 test file in" in result.stdout
+    assert run("validate", str(tests)).exit_code == 1
+
+
 def test_broken_json_is_shown_where_it_breaks(run: Run, project: Path) -> None:
     write(project / "workflows/broken.asl.json", '{\n  "StartAt": "A"\n  "States": {}\n}')
 

@@ -23,6 +23,8 @@ COMMANDS: Final = {
         "eventmill.cli.commands.validate:validate",
         "Check workflows, triggers and handlers.",
     ),
+    "test": ("eventmill.cli.commands.test:test", "Test workflows with mocks, in virtual time."),
+    "graph": ("eventmill.cli.commands.graph:graph", "Draw a state machine, and what ran of it."),
     "start": ("eventmill.cli.commands.start:start", "Start an execution of a state machine."),
     "executions": (
         "eventmill.cli.commands.executions:executions",

@@ -16,6 +16,7 @@ from eventmill.cli.output import painted, write_document, write_line
 from eventmill.cli.texts import count, printable
 from eventmill.executors.scan import scan
 from eventmill.model import AWS_QUOTAS, Json, record
+from eventmill.rehearsal.suite import TEST_ENDINGS, read_suite, suite_files
 from eventmill.runtime.documents import YAML_SUFFIXES
 from eventmill.runtime.findings import ERROR, Finding, from_diagnostic
 from eventmill.runtime.project import (
@@ -76,13 +77,16 @@ def _check_project(project: Path, imports: bool) -> _Report:
     loaded, findings = inspect_project(settings)
     if imports and loaded.handlers.handlers:
         findings += check_imports(settings, loaded.handlers)
-    checked = ", ".join(
-        (
-            count(len(loaded.workflows), "workflow"),
-            count(len(loaded.triggers), "trigger"),
-            count(len(loaded.handlers.handlers), "handler"),
-        )
-    )
+    suites = [read_suite(path, settings) for path in suite_files(settings.project)]
+    findings += tuple(finding for suite in suites for finding in suite.findings)
+    counted = [
+        count(len(loaded.workflows), "workflow"),
+        count(len(loaded.triggers), "trigger"),
+        count(len(loaded.handlers.handlers), "handler"),
+    ]
+    if suites:
+        counted.append(count(len(suites), "test file"))
+    checked = ", ".join(counted)
     return _Report(findings=findings, checked=f"{checked} in {project}", texts={})
 
 
@@ -96,6 +100,8 @@ def _check_files(files: Iterable[Path]) -> _Report:
             findings += _check_stdin(texts)
         elif not path.is_file():
             raise Refused(f"there is no file {path}")
+        elif path.name.endswith(TEST_ENDINGS):
+            findings += _check_tests(path)
         elif path.suffix.lower() in YAML_SUFFIXES or path.resolve().parent.name == "triggers":
             findings += _check_trigger(path)
         else:
@@ -122,6 +128,11 @@ def _check_workflow(path: Path) -> Iterable[Finding]:
         handlers, quotas = scan(settings.handlers), settings.quotas
     text, found = check_workflow(path, quotas, handlers)
     return [from_diagnostic(path, text, each) for each in found]
+
+
+def _check_tests(path: Path) -> Iterable[Finding]:
+    folder = path.resolve().parent
+    return read_suite(path, chosen_settings(find_project(folder) or folder)).findings
 
 
 def _check_trigger(path: Path) -> Iterable[Finding]:
