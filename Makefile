@@ -4,7 +4,7 @@
 VENV ?= .venv
 # The Python that the virtual environment is made from; empty means: the first fit one on the PATH.
 PYTHON ?=
-# More arguments for pytest, the demo or the benchmark, such as: make test ARGS='-k quarantine'
+# More arguments for pytest, the demo, the report or the benchmark, such as: make test ARGS='-k quarantine'
 ARGS ?=
 
 # Named one by one, so that no environment is looked into where git does not say what is ignored.
@@ -15,11 +15,11 @@ IN_VENV := $(VENV)/bin/python
 INSTALLED := $(VENV)/.installed-$(shell pwd | cksum | cut -d ' ' -f 1)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check bench format clean
+.PHONY: help setup demo test check conformance bench format clean
 
 help: ## List these commands
 	@echo 'make <command>, where <command> is one of'
-	@sed -n 's/^\([a-z]*\):.*## /  \1|/p' Makefile | awk -F '|' '{ printf "%-9s %s\n", $$1, $$2 }'
+	@sed -n 's/^\([a-z]*\):.*## /  \1|/p' Makefile | awk -F '|' '{ printf "%-13s %s\n", $$1, $$2 }'
 
 setup: $(INSTALLED) ## Create .venv and install Eventmill and its tools into it, where anything changed
 	@echo 'Ready: $(VENV)'
@@ -35,6 +35,9 @@ check: $(INSTALLED) ## Lint, formatting, types and import rules: what must hold 
 	@echo 'ruff format --check'; $(IN_VENV) -m ruff format --check --quiet $(CODE)
 	@echo 'mypy --strict'; $(IN_VENV) -m mypy --no-error-summary
 	@echo 'lint-imports'; $(IN_VENV) -c 'from importlinter.cli import lint_imports_command as main; main()' --no-logo
+
+conformance: $(INSTALLED) ## Run the cases recorded against AWS; writes docs/conformance.md
+	@$(IN_VENV) -m tests.conformance.report $(ARGS)
 
 bench: $(INSTALLED) ## Measure throughput and latency; writes build/bench.json
 	@$(IN_VENV) -m bench $(ARGS)

@@ -1,14 +1,16 @@
 """Cases recorded against AWS, and a world of virtual time that runs them on the machine alone."""
 
+import functools
 import importlib.util
 import json
 import os
+import re
 from collections.abc import Callable, Iterator, Mapping
 from heapq import heappop, heappush
 from itertools import count
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, TypeAlias
 
 from eventmill.arn import Home, function_name
 from eventmill.asl.parser import parse
@@ -25,10 +27,14 @@ from eventmill.model import Payload
 from eventmill.ports import Answer, Invocation, Raised, Returned
 
 ROOT = Path(__file__).resolve().parents[2]
-FOLDER = Path(os.environ.get("EVENTMILL_CONFORMANCE", ROOT.parent / "shared" / "conformance"))
+_BESIDE = ROOT.parent / "shared" / "conformance"
+FOLDER = Path(os.environ.get("EVENTMILL_CONFORMANCE") or _BESIDE)
+# Whether these are the cases beside the project, which some counts are about.
+IS_BESIDE = FOLDER.is_dir() and FOLDER.resolve() == _BESIDE.resolve()
 ABSENT_REASON = f"no recorded cases in {FOLDER}; set EVENTMILL_CONFORMANCE to their folder"
 
 Case = dict[str, Any]
+Behaviour: TypeAlias = Callable[[Invocation], Answer]
 
 
 def cases(area: str) -> Iterator[Case]:
@@ -39,6 +45,13 @@ def cases(area: str) -> Iterator[Case]:
             yield from (json.loads(line) for line in lines)
 
 
+def recorded_day(case: Case) -> str | None:
+    """The day of a recording, as `2024-07-20`; None where nothing says it."""
+    written = re.match(r"(\d\d)-(\d\d)-(\d{4})", case.get("aws_recorded_date") or "")
+    return None if written is None else f"{written[3]}-{written[2]}-{written[1]}"
+
+
+@functools.cache
 def checker() -> ModuleType:
     """The comparison that belongs to the recordings."""
     spec = importlib.util.spec_from_file_location("recorded_check", FOLDER / "check.py")
@@ -214,7 +227,7 @@ def _raised(error: str, message: str) -> Answer:
     return Raised(error=error, cause=json.dumps(described))
 
 
-BEHAVIOURS: Mapping[str, Callable[[Invocation], Answer]] = {
+BEHAVIOURS: Mapping[str, Behaviour] = {
     "echo": echo,
     "sleep_60": sleep_60,
     "constant_hello": constant_hello,
