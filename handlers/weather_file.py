@@ -19,7 +19,7 @@ from typing import Any, Final, TypeAlias
 import jsonschema_rs
 
 from eventmill import HandlerError
-from handlers.weather_folders import project
+from handlers.project_files import project
 
 Cell: TypeAlias = float | str
 Row: TypeAlias = dict[str, Cell]

@@ -1,13 +1,9 @@
-"""Where the weather pipeline keeps its files, and how it writes one whole. Not a handler."""
+"""Where the weather pipeline keeps its files. Not a handler."""
 
 import hashlib
-import os
 from pathlib import Path
 
-
-def project() -> Path:
-    """The root of the project: `EVENTMILL_PROJECT`, else the current folder."""
-    return Path(os.environ.get("EVENTMILL_PROJECT") or os.getcwd()).resolve()
+from handlers.project_files import project
 
 
 def inbox() -> Path:
@@ -31,12 +27,3 @@ def draft_of(target: Path, key: str) -> Path:
     It follows from the idempotency key, so a repetition takes over what a crash left behind.
     """
     return target.with_name(f".{target.name}.{hashlib.sha256(key.encode()).hexdigest()[:16]}")
-
-
-def write_durably(path: Path, content: bytes) -> None:
-    """Write a file, and return once it is on the disk; missing folders are made."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from eventmill import HandlerContext, handler
+from handlers.project_files import write_durably
 from handlers.weather_file import (
     Problem,
     WeatherFileInvalid,
@@ -19,7 +20,7 @@ from handlers.weather_file import (
     parse,
     read_content,
 )
-from handlers.weather_folders import draft_of, place, write_durably
+from handlers.weather_folders import draft_of, place
 
 # Payloads are limited to 262,144 bytes; nobody mends a file by its thousandth problem anyway.
 PROBLEMS_LISTED_MAX: Final = 100

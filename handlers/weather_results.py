@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from eventmill import HandlerContext, handler
+from handlers.project_files import write_durably
 from handlers.weather_file import read_unchanged
-from handlers.weather_folders import draft_of, place, write_durably
+from handlers.weather_folders import draft_of, place
 
 
 @handler

@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from eventmill import HandlerContext, HandlerError
+from handlers.project_files import write_durably
 from handlers.weather_file import digest
-from handlers.weather_folders import draft_of, write_durably
+from handlers.weather_folders import draft_of
 from handlers.weather_results import write_weather_result
 
 CONTEXT = HandlerContext(function_name="write_weather_result", idempotency_key="key-1")
