@@ -5,7 +5,17 @@ from collections.abc import Awaitable
 from pathlib import Path
 from typing import Final, Protocol
 
-from bench import alone, chain3, chain3_workers, file_to_handler, sleepers
+from bench import (
+    alone,
+    chain3,
+    chain3_workers,
+    file_to_handler,
+    history_growth,
+    map1000,
+    payload100k,
+    sleepers,
+    transitions,
+)
 from bench.rounds import Figures
 from eventmill.model import record
 
@@ -64,6 +74,26 @@ BENCHMARKS: Final = {
         what="10,000 executions asleep, then all due at once",
         measure=sleepers.measure,
         targets={"mib": Target(at_most=20)},
+    ),
+    "transitions": Benchmark(
+        what="a loop of Pass and Choice, 1,000 transitions with 1 KiB of payload",
+        measure=transitions.measure,
+        targets={"jsonpath_us": Target(at_most=25), "jsonata_us": Target(at_most=25)},
+    ),
+    "map1000": Benchmark(
+        what="one inline Map of 1,000 no-op tasks",
+        measure=map1000.measure,
+        targets={"growth": Target(at_most=1.2)},
+    ),
+    "payload100k": Benchmark(
+        what="three no-op tasks in sequence that hand 100 KiB on, 50 executions in flight",
+        measure=payload100k.measure,
+        targets={},
+    ),
+    "history_growth": Benchmark(
+        what="a transition at event 20,000 beside one at event 20",
+        measure=history_growth.measure,
+        targets={"growth": Target(at_most=1.2)},
     ),
 }
 

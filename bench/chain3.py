@@ -15,7 +15,7 @@ from bench.recording import Batch, RecordingEventLog
 from bench.rounds import Figures, alternate
 from bench.server import Server, serving
 from eventmill.executors.inline import InlineExecutor
-from eventmill.model import Payload
+from eventmill.model import Payload, record
 from eventmill.ports import Executor
 from eventmill.runtime.engine import Start
 
@@ -35,63 +35,80 @@ DEFINITION: Final[dict[str, Any]] = {
     },
 }
 
-_INPUT: Final = Payload(b'{"key":"incoming/seattle-weather.csv","size":48219}')
+INPUT: Final = Payload(b'{"key":"incoming/seattle-weather.csv","size":48219}')
 
 
 async def do_nothing(event: Any, context: Any) -> Any:
     return event
 
 
+@record
+class Size:
+    """How much is measured: executions in a round, how many of them at once, and rounds."""
+
+    executions: int
+    in_flight: int
+    rounds: int
+
+
+SMALL: Final = Size(executions=40, in_flight=20, rounds=1)
+FULL: Final = Size(executions=2_500, in_flight=500, rounds=5)
+
+
 async def measure(folder: Path, *, quick: bool) -> Figures:
     async with InlineExecutor({HANDLER: do_nothing}) as executor:
-        return await throughput(folder, executor, quick=quick)
+        return await throughput(folder, executor, SMALL if quick else FULL)
 
 
-async def throughput(folder: Path, executor: Executor, *, quick: bool) -> Figures:
-    """Executions per second with 500 in flight, on any executor.
+async def throughput(
+    folder: Path, executor: Executor, size: Size, data: Payload = INPUT
+) -> Figures:
+    """Executions per second with many in flight, on any executor.
 
     `cpu_ms` is the processor time of an execution in this process. It hardly depends on what else
     the computer does, so it shows a change of the code when `per_s` drowns in noise.
     """
-    executions, in_flight, rounds = (40, 20, 1) if quick else (2_500, 500, 5)
-    batches = await recorded(folder, executor, executions, in_flight)
+    executions, in_flight = size.executions, size.in_flight
+    batches = await recorded(folder, executor, executions, in_flight, data)
 
     async def ours() -> Figures:
         async with serving(folder, executor, DEFINITION) as server:
-            await run(server, in_flight, in_flight, "warm-up")
+            await run(server, in_flight, in_flight, "warm-up", data)
             began, cpu_began = time.perf_counter(), time.process_time()
-            await run(server, executions, in_flight, "timed")
+            await run(server, executions, in_flight, "timed", data)
             took, cpu_took = time.perf_counter() - began, time.process_time() - cpu_began
             return {"per_s": executions / took, "cpu_ms": cpu_took * 1_000 / executions}
 
     def reference() -> float:
         return executions / sum(write_raw(folder, batches))
 
-    return await alternate(rounds, "per_s", ours, reference)
+    return await alternate(size.rounds, "per_s", ours, reference)
 
 
 async def recorded(
-    folder: Path, executor: Executor, executions: int, in_flight: int
+    folder: Path, executor: Executor, executions: int, in_flight: int, data: Payload = INPUT
 ) -> Sequence[Batch]:
     """What so many executions commit; it also warms everything up."""
     async with serving(folder, executor, DEFINITION, record_batches=True) as server:
-        await run(server, executions, in_flight, "recorded")
+        await run(server, executions, in_flight, "recorded", data)
         assert isinstance(server.log, RecordingEventLog)
         return server.log.batches
 
 
-async def run(server: Server, executions: int, in_flight: int, name: str) -> list[float]:
+async def run(
+    server: Server, executions: int, in_flight: int, name: str, data: Payload = INPUT
+) -> list[float]:
     """Run executions to their end, `in_flight` at a time; return the seconds that each took."""
     names = (f"{name}-{number}" for number in range(executions))
-    clients = (_client(server, names) for _ in range(in_flight))
+    clients = (_client(server, names, data) for _ in range(in_flight))
     return [seconds for each in await asyncio.gather(*clients) for seconds in each]
 
 
-async def _client(server: Server, names: Iterator[str]) -> list[float]:
+async def _client(server: Server, names: Iterator[str], data: Payload) -> list[float]:
     took = []
     for name in names:
         began = time.perf_counter()
-        (row,) = await server.engine.start([Start(machine=server.machine, name=name, input=_INPUT)])
+        (row,) = await server.engine.start([Start(machine=server.machine, name=name, input=data)])
         ended = await server.engine.ended(row.id)
         took.append(time.perf_counter() - began)
         if ended.status != "SUCCEEDED":

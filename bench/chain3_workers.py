@@ -22,4 +22,5 @@ async def measure(folder: Path, *, quick: bool) -> Figures:
     with TemporaryDirectory(dir=folder) as handlers:
         (Path(handlers) / "measured.py").write_text(_HANDLERS, encoding="utf-8")
         async with WorkerPool(Path(handlers)) as executor:
-            return await chain3.throughput(folder, executor, quick=quick)
+            size = chain3.SMALL if quick else chain3.FULL
+            return await chain3.throughput(folder, executor, size)

@@ -19,6 +19,13 @@ _UNITS: Final = {
     "p99_ms": ("{:.3g}", "ms p99"),
     "s": ("{:.3g}", "s"),
     "mib": ("{:.1f}", "MiB"),
+    "jsonpath_us": ("{:.3g}", "µs JSONPath"),
+    "jsonata_us": ("{:.3g}", "µs JSONata"),
+    "item_us": ("{:.3g}", "µs cpu/item"),
+    "item_kib": ("{:.1f}", "KiB/item"),
+    "early_us": ("{:.3g}", "µs early"),
+    "late_us": ("{:.3g}", "µs late"),
+    "growth": ("{:.2f}", "times"),
 }
 
 

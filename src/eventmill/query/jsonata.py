@@ -13,14 +13,17 @@ import jlens
 
 from eventmill.model import ABSENT, AuthorError, Json, Payload
 from eventmill.query.environment import Draw, Environment
+from eventmill.query.intrinsic_functions import random_uuid
 from eventmill.query.jsonata_dialect import (
     DRAWING,
     MEMORY,
     NAMES,
     DialectError,
+    InternalError,
     bindings,
     signed,
 )
+from eventmill.query.jsonata_infinity import last_operation, out_of_range
 from eventmill.query.jsonata_reference import compile_reference, whole
 from eventmill.query.jsonata_tokens import tokens
 
@@ -61,6 +64,10 @@ class QueryError(AuthorError):
         super().__init__(_ERROR, cause, location=location)
 
 
+class _OutOfRange(QueryError):
+    """A number somewhere in the expression is larger than a double can hold."""
+
+
 class Query:
     """A compiled expression of a field, such as `Output/total` or `Choices[0]/Condition`."""
 
@@ -96,9 +103,13 @@ class Query:
         self._members = _MEMBERS if members is True else frozenset(members)
         self._follow = compile_reference(text)
         # Bindings are converted whole at every call, the input only as far as it is read.
+        self._expression = self._compile(self._block(text))
+        self._kind = self._compile(f"$type({self._block(text)})")
+
+    def _block(self, text: str) -> str:
+        """An expression, preceded by what its names stand for."""
         names = "".join(f"${name} := $.v.{name}; " for name in self.variables)
-        self._expression = self._compile(f"($states := $.states; {names}{text}\n)")
-        self._kind = self._compile(f"$type(($states := $.states; {names}{text}\n))")
+        return f"($states := $.states; {names}{text}\n)"
 
     def _compile(self, text: str) -> jlens.Expression:
         expression = jlens.Expression(text)
@@ -120,11 +131,16 @@ class Query:
                 return followed  # type: ignore[return-value] # JSON, for it is part of JSON
         draw = _Repeatable(environment.draw) if self._draws else environment.draw
         data = {"states": self._states(environment), "v": self._seen(environment)}
-        value: Json = self._run(self._expression, data, environment, draw)
+        try:
+            value: Json = self._run(self._expression, data, environment, draw)
+        except _OutOfRange:
+            infinite = self._infinite(data, environment, draw)
+            if infinite is None:
+                raise
+            return infinite
         if value is not None:
             return whole(float(value)) if type(value) is int and abs(value) >= _LONG_END else value
-        if isinstance(draw, _Repeatable):
-            draw.rewind()
+        _rewind(draw)
         match self._run(self._kind, data, environment, draw):
             case "null":
                 return None
@@ -134,6 +150,17 @@ class Query:
             case None:
                 raise self._fails("returned nothing (undefined).")
         raise self._fails("returned an unsupported result type.")
+
+    def _infinite(self, data: Any, environment: Environment, draw: Draw) -> str | None:
+        """The text of an infinity that the whole expression comes to, and no part of it."""
+        operation = last_operation(self.text)
+        if operation is None:
+            return None
+        _rewind(draw)
+        left, operator, right = operation
+        sides = (self._compile(self._block(side)) for side in (left, right))
+        first, second = (self._run(side, data, environment, draw) for side in sides)
+        return out_of_range(first, operator, second)
 
     def _run(
         self, expression: jlens.Expression, data: Any, environment: Environment, draw: Draw
@@ -149,10 +176,14 @@ class Query:
                 now=environment.now_ms,
                 seed=draw(1 << 63) if self._shuffles else 0,
             )
+        except InternalError:
+            # The service tells nothing but the id under which it has logged the error.
+            id = random_uuid(environment.draw)
+            raise self._fails(f"threw an internal error during evaluation. {id}") from None
         except (jlens.JlensError, DialectError) as error:
             told = _WITHOUT_CODE.get(error.code or "", error if error.code is None else None)
             reason = f". {error.code}: {error}" if told is None else f": {told}"
-            raise self._fails(f"threw an error during evaluation{reason}") from None
+            raise self._fails(f"threw an error during evaluation{reason}", error.code) from None
 
     def _bindings(self, environment: Environment, draw: Draw) -> dict[str, Any] | None:
         given = bindings(self._used, draw) if self._used else {}
@@ -177,9 +208,9 @@ class Query:
         known = environment.variables
         return {name: known[name] for name in self.variables if name in known}
 
-    def _fails(self, how: str) -> QueryError:
+    def _fails(self, how: str, code: str | None = None) -> QueryError:
         cause = f"The JSONata expression '{self.text}' specified for the field '{self.field}' {how}"
-        return QueryError(cause, self.field)
+        return (_OutOfRange if code == "D1001" else QueryError)(cause, self.field)
 
 
 class _Repeatable:
@@ -201,6 +232,11 @@ class _Repeatable:
     def rewind(self) -> None:
         """Begin again with the first number."""
         self._position = 0
+
+
+def _rewind(draw: Draw) -> None:
+    if isinstance(draw, _Repeatable):
+        draw.rewind()
 
 
 class QueryTemplate:

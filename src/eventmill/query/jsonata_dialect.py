@@ -8,6 +8,7 @@ None is undefined; the signatures keep null out.
 import itertools
 import json
 import re
+from base64 import b64decode
 from collections.abc import Callable, Mapping
 from hashlib import new
 from math import isfinite, trunc
@@ -38,6 +39,13 @@ class DialectError(Exception):
     def __init__(self, code: str | None, message: str) -> None:
         super().__init__(message)
         self.code = code
+
+
+class InternalError(DialectError):
+    """A function fails in a way that the service gives no reason for."""
+
+    def __init__(self) -> None:
+        super().__init__(None, "internal error")
 
 
 Function = Callable[..., Any]
@@ -156,11 +164,25 @@ def pad(text: str | None, width: float, padding: str | None = None) -> Json:
     return text + added if width > 0 else added + text
 
 
+# What java.util.Base64's basic decoder takes: padding may be missing, but not be wrong.
+_BASE64: Final = re.compile(r"(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}(?:==)?|[A-Za-z0-9+/]{3}=?)?")
+
+
+def base64decode(text: str | None = None) -> Json:
+    """`$base64decode` of JSONata, one character for each byte."""
+    if text is None:
+        return None
+    if _BASE64.fullmatch(text) is None:
+        raise InternalError
+    return b64decode(text + "=" * (-len(text) % 4)).decode("latin-1")
+
+
 _SIGNED: Final[Mapping[str, _Signed]] = {
     "partition": _Signed(signature="<a?n?:a>", function=partition),
     "range": _Signed(signature="<n?n?n?:a>", function=range_),
     "hash": _Signed(signature="<s?s?:s>", function=hash_),
     "parse": _Signed(signature="<s?:x>", function=parse),
+    "base64decode": _Signed(signature="<s-:s>", function=base64decode),
     "pad": _Signed(signature="<s-ns?:s>", function=pad),
 }
 _BOUND: Final = ("eval", "random", "uuid")

@@ -30,6 +30,11 @@ def tokens(text: str) -> Iterator[str]:
     >>> list(tokens("$a /* $b */ + $f('$c', /[/]$d/i)"))
     ['$a', '+', '$f', '(', "'$c'", ',', ')']
     """
+    return (token for _, token in placed(text))
+
+
+def placed(text: str) -> Iterator[tuple[int, str]]:
+    """The same tokens, each with its position in the text."""
     position, before = 0, ""
     while position < len(text):
         if skipped := _SKIPPED.match(text, position):
@@ -41,5 +46,5 @@ def tokens(text: str) -> Iterator[str]:
             continue
         token = _TOKEN.match(text, position)
         assert token is not None, "any character is a token"
+        yield position, token[0]
         position, before = token.end(), token[0]
-        yield before

@@ -22,6 +22,7 @@ ALL = frozenset({"input", "result", "errorOutput", "context"})
 
 RAISED = "threw an error during evaluation"
 INVALID_JSON = f"{RAISED}. D3137: Invalid JSON"
+INTERNAL = "threw an internal error during evaluation. 00000000-0000-4000-8000-000000000001"
 MEMORY = f"{RAISED}: Expression evaluation memory limit exceeded: Check for excessive memory usage"
 STACK = (
     f"{RAISED}: Stack overflow error: Check for non-terminating recursive function. "
@@ -98,6 +99,12 @@ def mistakes_in(text: str, allowed: frozenset[str] = ALL) -> list[tuple[str, str
         ("['a', 'b'].$pad(2, '#')", ["a#", "b#"]),
         ("$count([1..873782])", 873_782),
         ("0/0", "NaN"),
+        ("1/0", "Infinity"),
+        ("-1/0", "-Infinity"),
+        ("1e308*10", "Infinity"),
+        ("1e308 / -1e-7", "-Infinity"),
+        ("$base64decode('YQ') & $base64decode('w6k=') & $base64decode('')", "aÃ©"),
+        ("['YWI=', 'Yw==']. $base64decode()", ["ab", "c"]),
         ("$parseInteger('abc', '0')", "NaN"),
         ("1.0", 1),
         ("$power(2, 63)", 9223372036854776000),
@@ -139,6 +146,13 @@ def test_gives(text: str, value: Json) -> None:
             "SHA-1, SHA-384, SHA-256, SHA-512, MD5",
         ),
         ("$parse()", "returned nothing (undefined)."),
+        ("$base64decode($states.input.a)", "returned nothing (undefined)."),
+        ("$base64decode('!!!')", INTERNAL),
+        ("$base64decode('YQ=')", INTERNAL),
+        ("$base64decode('YQ==YQ==')", INTERNAL),
+        ("$base64decode('YW I=')", INTERNAL),
+        ("$base64decode('_w==')", INTERNAL),
+        ("$base64decode(1)", mismatch("base64decode", 1)),
         ("$parse('')", INVALID_JSON),
         ("$parse('1 2')", INVALID_JSON),
         ('$parse(\'{"a": 1, "a": 1}\')', INVALID_JSON),
@@ -338,7 +352,7 @@ def test_shuffles_by_the_numbers_drawn() -> None:
     assert shuffled(1) != shuffled(2)
 
 
-@pytest.mark.parametrize("name", ["count", "hash", "random", "eval", "uuid"])
+@pytest.mark.parametrize("name", ["count", "hash", "random", "eval", "uuid", "base64decode"])
 def test_a_variable_hides_the_function_of_its_name(name: str) -> None:
     assert compiled(f"${name}").evaluate(surroundings(None, **{name: 5})) == 5
     with pytest.raises(QueryError, match="T1006: Attempted to invoke a non-function"):
