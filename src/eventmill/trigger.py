@@ -9,6 +9,7 @@ import hashlib
 import posixpath
 import re
 from collections.abc import Callable, Iterable
+from itertools import count
 from typing import Final, TypeAlias
 
 from eventmill.arn import is_name
@@ -371,7 +372,14 @@ def _is_json(text: str) -> bool:
 
 
 def _environment(event: TriggerEvent) -> Environment:
-    return Environment(Payload.of(event.envelope()), no_context, {})
+    drawn = count()
+
+    def draw(below: int) -> int:
+        """Random numbers that are the same whenever the same event comes again."""
+        digest = _digest(event.source, event.id, str(next(drawn)), length=64)
+        return int(digest, 16) % below
+
+    return Environment(Payload.of(event.envelope()), no_context, {}, draw)
 
 
 def _digest(*parts: str, length: int) -> str:

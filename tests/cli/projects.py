@@ -104,6 +104,13 @@ async def _record(folder: Path) -> None:
         await run_execution(system, "wait", "waiting-1", {}, ends=False)
 
 
+async def record_execution(folder: Path, machine: str, name: str, input_: Json) -> None:
+    """Run one execution of a project to its end, on a server of its own."""
+    settings = load_settings(folder)
+    async with running(settings, load_project(settings)) as system:
+        await run_execution(system, machine, name, input_)
+
+
 async def run_execution(
     system: System, machine: str, name: str, input_: Json, *, ends: bool = True
 ) -> None:

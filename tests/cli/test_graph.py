@@ -1,5 +1,6 @@
 """`eventmill graph`: pictures of definitions, and of what executions ran."""
 
+import asyncio
 import json
 import re
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 
 from eventmill.model import Json
 from tests.cli.conftest import Run
-from tests.cli.projects import DOUBLE, write, write_project
+from tests.cli.projects import DOUBLE, record_execution, write, write_project
 
 GROUP: Final = "{http://www.w3.org/2000/svg}g"
 ELSEWHERE: Final[dict[str, Json]] = {
@@ -167,6 +168,26 @@ def test_an_execution_colours_what_it_ran(
     assert (result.exit_code, result.stderr) == (0, "")
     assert states(result.stdout) == expected
     assert re.search(rf"<title>\w+: execution {execution}, [A-Z]+</title>", result.stdout)
+
+
+def test_the_children_of_a_distributed_map_count_too(run: Run, tmp_path: Path) -> None:
+    processor: Json = {
+        "ProcessorConfig": {"Mode": "DISTRIBUTED", "ExecutionType": "STANDARD"},
+        "StartAt": "Each",
+        "States": {"Each": {"Type": "Pass", "End": True}},
+    }
+    spread: dict[str, Json] = {
+        "StartAt": "All",
+        "States": {"All": {"Type": "Map", "ItemProcessor": processor, "End": True}},
+    }
+    write_project(tmp_path, workflows={"spread": spread})
+    asyncio.run(record_execution(tmp_path, "spread", "one", [1, 2, 3]))
+
+    result = run("graph", "--execution", "one", "--project", tmp_path)
+
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert states(result.stdout) == {"All": "is-succeeded", "Each": "is-succeeded"}
+    assert "3×" in result.stdout
 
 
 def test_a_file_that_has_changed_since_is_noted(run: Run, own_history_project: Path) -> None:

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -381,3 +382,11 @@ def test_refuses_what_names_no_state_machine(reference: str) -> None:
 def test_the_exception_lists_the_mistakes_too() -> None:
     with pytest.raises(InvalidTrigger, match="/Source: is missing; /Target: is missing"):
         parse_trigger("files", {})
+
+
+def test_random_numbers_in_a_name_follow_from_the_event() -> None:
+    named = trigger(ExecutionName="States.UUID()")
+    one, other = _event(detail={"n": 1}), replace(_event(detail={"n": 1}), id="another")
+
+    assert named.execution_name(one) == named.execution_name(one)
+    assert named.execution_name(one) != named.execution_name(other)

@@ -43,7 +43,7 @@ def _offset_of(text: str, wanted: list[str]) -> int:
             if arrays and arrays[-1]:
                 path[-1] = str(int(path[-1]) + 1)
         elif mark == ":":
-            if key is None or not path:
+            if key is None or not path or arrays[-1]:
                 break
             path[-1] = key
         elif mark[0] == '"' and _is_key(text, at):

@@ -37,13 +37,7 @@ class Recorded:
     @property
     def identity(self) -> Identity:
         """What the execution is called."""
-        return Identity(
-            arn=self.row.arn,
-            name=self.row.name,
-            state_machine_arn=self.row.state_machine_arn,
-            state_machine_name=machine_name(self.row),
-            region=self.row.arn.split(":")[3],
-        )
+        return Identity.of(self.row.arn, self.row.state_machine_arn)
 
     def at(self, event: int | None = None) -> Execution:
         """The execution right after an event, or as it stands.

@@ -6,6 +6,7 @@ is its key: no two states of a definition have the same, wherever they are neste
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
+from dataclasses import asdict
 from typing import Final, Literal, TypeAlias
 
 from eventmill.machine.execution import ROOT
@@ -74,6 +75,18 @@ def coverage(events: Iterable[HistoryEvent]) -> Coverage:
         fold.apply(event)
     states = {name: StateCoverage(**counts) for name, counts in fold.counts.items()}
     return Coverage(states=states, taken=dict(fold.taken))
+
+
+def joined(coverages: Iterable[Coverage]) -> Coverage:
+    """What several executions ran together: one, and the children of its distributed Maps."""
+    counts: defaultdict[str, Counter[str]] = defaultdict(Counter)
+    taken: Counter[Taken] = Counter()
+    for each in coverages:
+        taken.update(each.taken)
+        for name, state in each.states.items():
+            counts[name].update(asdict(state))
+    states = {name: StateCoverage(**counted) for name, counted in counts.items()}
+    return Coverage(states=states, taken=dict(taken))
 
 
 class _Fold:

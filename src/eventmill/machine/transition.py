@@ -113,8 +113,10 @@ def _as_recorded(execution: Execution, fact: Fact, now_ms: int) -> Fact:
     frame = execution.tasks.get(fact.task)
     if frame is not None and is_late(frame, now_ms):
         return TimeReached()
-    if isinstance(fact, TaskSucceeded) and len(fact.output) > execution.quotas.payload_bytes_max:
-        return TaskOversized(task=fact.task, bytes=len(fact.output))
+    if isinstance(fact, (TaskSucceeded, TaskSubmitted)):
+        size = len(fact.output)
+        if size > execution.quotas.payload_bytes_max:
+            return TaskOversized(task=fact.task, bytes=size)
     return fact
 
 

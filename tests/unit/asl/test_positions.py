@@ -77,3 +77,7 @@ def test_the_text_at_a_position_is_the_value(value: object, indent: int | None) 
 
     rest = "\n".join(text.split("\n")[line - 1 :])[column - 1 :]
     assert json.JSONDecoder().raw_decode(rest)[0] == expected
+
+
+def test_a_colon_inside_an_array_breaks_nothing() -> None:
+    assert position_of('["a": 1, 2]', "") == (1, 1)

@@ -124,7 +124,7 @@ def test_a_retry_after_a_timeout_waits_its_interval_too() -> None:
 
     assert [event.type for event in timed_out.events][-1] == "RetryScheduled"
     assert world.execution.next_due_ms() == world.now_ms + 5_000
-    assert [event.type for event in world.pass_time().events] == ["LambdaFunctionScheduled"]
+    assert [event.type for event in world.pass_time().events] == ["TaskScheduled"]
 
 
 def test_an_answer_after_the_deadline_counts_as_the_timeout_it_is() -> None:
@@ -267,3 +267,16 @@ def test_random_numbers_come_from_the_seed_of_the_execution() -> None:
         return world.output()
 
     assert drawn(1) == drawn(1) != drawn(2)
+
+
+def test_parameters_over_the_quota_are_not_sent() -> None:
+    quotas = Quotas(payload_bytes_max=300)
+    catch = [{"ErrorEquals": ["States.DataLimitExceeded"], "Next": "Caught"}]
+    call = {**TASK, "Parameters": {"FunctionName": "f", "Payload": "x" * 300}, "Catch": catch}
+    world = World({"T": call, "Caught": {"Type": "Succeed"}}, quotas=quotas)
+
+    step = world.start()
+
+    assert step.commands == ()  # the whole story: it was caught before anything was called
+    assert "TaskScheduled" not in world.types()
+    assert isinstance(world.output(), dict)

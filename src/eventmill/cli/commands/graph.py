@@ -2,7 +2,7 @@
 
 import asyncio
 import sys
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Iterable
 from pathlib import Path
 from typing import Final
 
@@ -17,13 +17,14 @@ from eventmill.cli.recorded import find_execution, machine_name, reading
 from eventmill.cli.texts import printable
 from eventmill.codec import decode_step
 from eventmill.errors import Diagnostic, LogDamaged
-from eventmill.graph.coverage import Coverage, coverage
+from eventmill.graph.coverage import Coverage, coverage, joined
 from eventmill.graph.layout import layout
 from eventmill.graph.mermaid import render_mermaid
 from eventmill.graph.outline import outline
 from eventmill.graph.png import NoFont, TooLarge, render_png
 from eventmill.graph.svg import render_svg
 from eventmill.model import AWS_QUOTAS, Json, Quotas, decode_json, record
+from eventmill.ports import EventLog, ExecutionRow, MapRunRow
 from eventmill.runtime.findings import ERROR, from_diagnostic
 from eventmill.runtime.project import check_workflow, workflow_files, workflow_name
 from eventmill.runtime.settings import Settings
@@ -34,6 +35,8 @@ MERMAID: Final = "mermaid"
 _ENDINGS: Final = {".svg": SVG, ".png": PNG, ".mmd": MERMAID, ".mermaid": MERMAID}
 _STDIN: Final = Path("-")
 _SCALE_MAX: Final = 8.0
+_CHILDREN_MAX: Final = 10_000
+_PAGE: Final = 500
 
 
 @record
@@ -130,17 +133,50 @@ async def _recorded(settings: Settings, reference: str) -> _Picture:
     async with reading(settings) as log:
         row = await find_execution(log, settings, reference)
         text = await log.definition(row.definition)
-        steps = await log.read(row.id)
+        covered = joined([each async for each in _coverages(log, row)])
     if text is None:
         raise LogDamaged(f"the definition {row.definition} of {row.arn} is missing from the log")
     try:
         document = decode_json(text)
-        covered = coverage(event for step in steps for event in decode_step(step.body).events)
+    except ValueError as error:
+        raise LogDamaged(f"the definition of {row.arn} in the log: {error}") from error
+    title = f"{machine_name(row)}: execution {row.name}, {row.status}"
+    return _Picture(title=title, document=document, coverage=covered)
+
+
+async def _coverages(log: EventLog, row: ExecutionRow) -> AsyncIterator[Coverage]:
+    """What the execution ran, and the children of its Map Runs, which run states of it too."""
+    pending, seen = [row], 0
+    while pending:
+        each = pending.pop()
+        yield await _covered(log, each)
+        for run in await log.map_runs(each.id):
+            async for child in _children(log, run):
+                seen += 1
+                if seen > _CHILDREN_MAX:
+                    note = painted("Note:", "yellow", sys.stderr)
+                    click.echo(f"{note} only {_CHILDREN_MAX:,} children are counted.", err=True)
+                    return
+                pending.append(child)
+
+
+async def _children(log: EventLog, run: MapRunRow) -> AsyncIterator[ExecutionRow]:
+    before_id = None
+    while page := await log.executions(
+        map_run=(run.execution, run.map_run), before_id=before_id, limit=_PAGE
+    ):
+        for row in page:
+            yield row
+        before_id = page[-1].id
+
+
+async def _covered(log: EventLog, row: ExecutionRow) -> Coverage:
+    steps = await log.read(row.id)
+    try:
+        return coverage(event for step in steps for event in decode_step(step.body).events)
     except (ValueError, AssertionError, LookupError) as error:
         # Bytes that somebody has changed may say anything.
         raise LogDamaged(f"{row.arn}: {error}") from error
-    title = f"{machine_name(row)}: execution {row.name}, {row.status}"
-    return _Picture(title=title, document=document, coverage=covered)
 
 
 def _defined(file: str, project: Path) -> _Picture:

@@ -17,7 +17,7 @@ from eventmill.machine.execution import Execution, Frame, is_late
 from eventmill.machine.history import HEARTBEAT_RECEIVED, Details
 from eventmill.machine.numbers import not_a, value_at
 from eventmill.machine.tokens import task_token
-from eventmill.model import Failure, Payload
+from eventmill.model import AuthorError, Failure, Payload
 from eventmill.query.jsonata import Query
 from eventmill.query.jsonpath import Path
 
@@ -39,6 +39,8 @@ def schedule(decision: Decision, frame: Frame, state: Task) -> None:
         AuthorError: The parameters or a timeout cannot be worked out.
     """
     parameters = data_flow.effective_input(decision.execution, frame, state)
+    if len(parameters) > decision.execution.quotas.payload_bytes_max:
+        raise AuthorError(DATA_LIMIT_EXCEEDED, too_large(_called_as(state.resource)), located=False)
     details = _called(state.resource)
     if state.resource.kind == "function":
         details = {"resource": state.resource.text, "input": parameters}
@@ -129,9 +131,11 @@ def heartbeat(decision: Decision, frame: Frame) -> None:
 
 def too_large_result(frame: Frame) -> Failure:
     """What a result over the quota means for its task."""
-    resource = _resource(frame)
-    called = resource.text if resource.kind == "function" else resource.service
-    return Failure(error=DATA_LIMIT_EXCEEDED, cause=too_large(called))
+    return Failure(error=DATA_LIMIT_EXCEEDED, cause=too_large(_called_as(_resource(frame))))
+
+
+def _called_as(resource: Resource) -> str:
+    return resource.text if resource.kind == "function" else resource.service
 
 
 def run_task(execution: Execution, frame: Frame) -> RunTask:
