@@ -11,8 +11,8 @@ from bench import (
     chain3_workers,
     file_to_handler,
     history_growth,
+    json_payload_100_kib,
     map1000,
-    payload100k,
     sleepers,
     transitions,
 )
@@ -85,9 +85,9 @@ BENCHMARKS: Final = {
         measure=map1000.measure,
         targets={"growth": Target(at_most=1.2)},
     ),
-    "payload100k": Benchmark(
+    "json_payload_100_kib": Benchmark(
         what="three no-op tasks in sequence that hand 100 KiB on, 50 executions in flight",
-        measure=payload100k.measure,
+        measure=json_payload_100_kib.measure,
         targets={},
     ),
     "history_growth": Benchmark(
