@@ -11,8 +11,8 @@ from bench import (
     chain3_workers,
     file_to_handler,
     history_growth,
-    json_payload_100_kib,
     map1000,
+    payload_100kib,
     sleepers,
     transitions,
 )
@@ -85,9 +85,9 @@ BENCHMARKS: Final = {
         measure=map1000.measure,
         targets={"growth": Target(at_most=1.2)},
     ),
-    "json_payload_100_kib": Benchmark(
+    "payload_100kib": Benchmark(
         what="three no-op tasks in sequence that hand 100 KiB on, 50 executions in flight",
-        measure=json_payload_100_kib.measure,
+        measure=payload_100kib.measure,
         targets={},
     ),
     "history_growth": Benchmark(

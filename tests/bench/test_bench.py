@@ -19,8 +19,8 @@ from bench import (
     chain3,
     file_to_handler,
     history_growth,
-    json_payload_100_kib,
     map1000,
+    payload_100kib,
     sleepers,
     transitions,
 )
@@ -55,7 +55,7 @@ _KEYS = {
     "sleepers": {"mib", "s", "raw_s"} | _BESIDE_RAW,
     "transitions": {"jsonpath_us", "jsonata_us"},
     "map1000": {"s", "item_us", "item_kib", "growth", "raw_s"} | _BESIDE_RAW,
-    "json_payload_100_kib": {"per_s", "cpu_ms", "raw_per_s"} | _BESIDE_RAW,
+    "payload_100kib": {"per_s", "cpu_ms", "raw_per_s"} | _BESIDE_RAW,
     "history_growth": {"early_us", "late_us", "growth"},
 }
 # What little is held by few sleepers or items may fit into memory that was there already.
@@ -90,7 +90,7 @@ async def map_few(server: Server) -> None:
 
 
 async def hand_on(server: Server) -> None:
-    await chain3.run(server, 2, 2, "large", json_payload_100_kib.payload())
+    await chain3.run(server, 2, 2, "large", payload_100kib.payload())
 
 
 async def recorded(
@@ -146,7 +146,7 @@ def test_an_unknown_name_is_refused_with_those_there_are(project_root: Path) -> 
         pytest.param(chain3.DEFINITION, run_chains, id="chain3"),
         pytest.param(sleepers.DEFINITION, sleep_and_wake, id="sleepers"),
         pytest.param(map1000.DEFINITION, map_few, id="map1000"),
-        pytest.param(chain3.DEFINITION, hand_on, id="json_payload_100_kib"),
+        pytest.param(chain3.DEFINITION, hand_on, id="payload_100kib"),
     ],
 )
 async def test_the_reference_writes_the_rows_that_the_log_has(
@@ -217,7 +217,7 @@ def test_a_transition_costs_what_a_round_took_by_two() -> None:
 
 
 def test_the_large_payload_has_100_kib() -> None:
-    assert 100 * 1_024 <= len(json_payload_100_kib.payload()) < 102 * 1_024
+    assert 100 * 1_024 <= len(payload_100kib.payload()) < 102 * 1_024
 
 
 async def test_ratios_are_medians_over_rounds_against_the_references_around_them() -> None:

@@ -1,4 +1,4 @@
-"""json_payload_100_kib: chain3 with an input of 100 KiB, which each of the three tasks hands on."""
+"""payload_100kib: chain3 with an input of 100 KiB, which each of the three tasks hands on."""
 
 from pathlib import Path
 from typing import Final
