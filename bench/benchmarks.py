@@ -12,7 +12,9 @@ from bench import (
     file_to_handler,
     history_growth,
     map1000,
+    map_run,
     payload_100kib,
+    recover100k,
     sleepers,
     transitions,
 )
@@ -85,10 +87,20 @@ BENCHMARKS: Final = {
         measure=map1000.measure,
         targets={"growth": Target(at_most=1.2)},
     ),
+    "map_run": Benchmark(
+        what="a distributed Map of 20,000 children, read from a file, results to files",
+        measure=map_run.measure,
+        targets={"late_mib": Target(at_most=30)},
+    ),
     "payload_100kib": Benchmark(
         what="three no-op tasks in sequence that hand 100 KiB on, 50 executions in flight",
         measure=payload_100kib.measure,
         targets={},
+    ),
+    "recover100k": Benchmark(
+        what="the next server after SIGKILL with 100,000 executions open, 20,000 of them due",
+        measure=recover100k.measure,
+        targets={"ready_s": Target(at_most=2), "dispatched_s": Target(at_most=20)},
     ),
     "history_growth": Benchmark(
         what="a transition at event 20,000 beside one at event 20",

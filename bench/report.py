@@ -19,6 +19,7 @@ _UNITS: Final = {
     "p99_ms": ("{:.3g}", "ms p99"),
     "s": ("{:.3g}", "s"),
     "mib": ("{:.1f}", "MiB"),
+    "late_mib": ("{:.1f}", "MiB late"),
     "jsonpath_us": ("{:.3g}", "µs JSONPath"),
     "jsonata_us": ("{:.3g}", "µs JSONata"),
     "item_us": ("{:.3g}", "µs cpu/item"),
