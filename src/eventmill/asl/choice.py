@@ -20,17 +20,22 @@ from eventmill.query.jsonpath import Path, PathNotFound
 
 Comparable: TypeAlias = bool | int | float | str | bytes
 
+_Read: TypeAlias = Callable[[Json], Comparable | None]
+_Literal: TypeAlias = Callable[[Fields, str], object]
+
 SELECTORS: Final = ("And", "Or", "Not", "Variable", "Condition")
 
 
 @record
 class _Comparison:
-    """An operator with an operand: `read` gives what is compared, None for another type."""
+    """An operator with an operand: `read` gives what is compared, None for another type.
 
-    read: Callable[[Json], Comparable | None]
-    holds: Callable[[Comparable, Comparable], bool]
-    kind: str
-    ordering: bool
+    `literal` checks an operand that stands in the rule.
+    """
+
+    read: _Read
+    literal: _Literal
+    holds: Callable[..., bool]
 
 
 def _text(value: Json) -> Comparable | None:
@@ -39,8 +44,7 @@ def _text(value: Json) -> Comparable | None:
 
 
 def _number(value: Json) -> Comparable | None:
-    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    return value if is_number and not isinstance(value, (str, list, dict)) else None
+    return value if isinstance(value, (int, float)) and not isinstance(value, bool) else None
 
 
 def _boolean(value: Json) -> Comparable | None:
@@ -56,7 +60,14 @@ def _instant(value: Json) -> Comparable | None:
         return None
 
 
-_ORDERINGS: Final[Mapping[str, Callable[..., bool]]] = {
+_KINDS: Final[Mapping[str, tuple[_Read, _Literal]]] = {
+    "Boolean": (_boolean, Fields.boolean),
+    "String": (_text, Fields.text),
+    "Numeric": (_number, Fields.number),
+    "Timestamp": (_instant, Fields.timestamp),
+}
+
+_ORDERINGS: Final = {
     "LessThan": operator.lt,
     "GreaterThan": operator.gt,
     "LessThanEquals": operator.le,
@@ -64,15 +75,15 @@ _ORDERINGS: Final[Mapping[str, Callable[..., bool]]] = {
 }
 
 _COMPARISONS: Final[Mapping[str, _Comparison]] = {
-    "BooleanEquals": _Comparison(read=_boolean, holds=operator.eq, kind="Boolean", ordering=False),
     **{
-        f"{kind}Equals": _Comparison(read=read, holds=operator.eq, kind=kind, ordering=False)
-        for kind, read in (("String", _text), ("Numeric", _number), ("Timestamp", _instant))
+        f"{kind}Equals": _Comparison(read=read, literal=literal, holds=operator.eq)
+        for kind, (read, literal) in _KINDS.items()
     },
     **{
-        f"{kind}{name}": _Comparison(read=read, holds=holds, kind=kind, ordering=True)
-        for kind, read in (("String", _text), ("Numeric", _number), ("Timestamp", _instant))
+        f"{kind}{name}": _Comparison(read=read, literal=literal, holds=holds)
+        for kind, (read, literal) in _KINDS.items()
         for name, holds in _ORDERINGS.items()
+        if kind != "Boolean"
     },
 }
 
@@ -103,16 +114,16 @@ def compile_condition(rule: Fields) -> Condition | None:
         return None
     selectors = [name for name in SELECTORS if name in rule]
     if len(selectors) != 1:
-        rule.report.schema(
-            rule.place,
-            f"The object must have only one of the following fields, [{', '.join(SELECTORS)}]",
-        )
+        listed = ", ".join(SELECTORS)
+        rule.note(f"The object must have only one of the following fields, [{listed}]")
         return None
     match selectors[0]:
         case "Variable":
             return _compile_comparison(rule)
         case "Not":
-            return _compile_not(rule)
+            inner = rule.object("Not")
+            negated = None if inner is None else _compile_nested(inner)
+            return None if negated is None else lambda environment: not negated(environment)
         case connective:
             return _compile_connective(rule, connective)
 
@@ -152,14 +163,6 @@ def _compile_connective(rule: Fields, connective: str) -> Condition | None:
     return connected
 
 
-def _compile_not(rule: Fields) -> Condition | None:
-    inner = rule.object("Not")
-    condition = _compile_nested(inner) if inner is not None else None
-    if condition is None:
-        return None
-    return lambda environment: not condition(environment)
-
-
 def _compile_nested(rule: Fields) -> Condition | None:
     rule.allow(RULE_FIELDS)
     return compile_condition(rule)
@@ -184,11 +187,8 @@ def _compile_comparison(rule: Fields) -> Condition | None:
 def _report_operators(rule: Fields, names: list[str]) -> None:
     hints = (did_you_mean(name, OPERATORS) for name in rule.values if name not in RULE_FIELDS)
     start = "There should only be one" if names else "This object should have only one"
-    rule.report.schema(
-        rule.place,
-        f"{start} of the following fields: [{', '.join(names or OPERATORS)}]",
-        next((hint for hint in hints if hint is not None), None),
-    )
+    message = f"{start} of the following fields: [{', '.join(names or OPERATORS)}]"
+    rule.note(message, hint=next(filter(None, hints), None))
 
 
 def _compile_test(rule: Fields, name: str, variable: Path | None) -> Condition | None:
@@ -217,9 +217,9 @@ def _compile_matches(rule: Fields, variable: Path | None) -> Condition | None:
 def _compile_literal_comparison(rule: Fields, name: str, variable: Path | None) -> Condition | None:
     comparison = _COMPARISONS[name]
     read, holds = comparison.read, comparison.holds
-    operand = _literal(rule, name, comparison)
-    if operand is None or variable is None:
+    if comparison.literal(rule, name) is None or variable is None:
         return None
+    operand = read(rule.values[name])
 
     def compared(environment: Environment) -> bool:
         value = read(_find(variable, environment))
@@ -228,22 +228,10 @@ def _compile_literal_comparison(rule: Fields, name: str, variable: Path | None) 
     return compared
 
 
-def _literal(rule: Fields, name: str, comparison: _Comparison) -> Comparable | None:
-    match comparison.kind:
-        case "Timestamp":
-            return rule.timestamp(name)
-        case "String":
-            text = rule.text(name)
-            return None if text is None else comparison.read(text)
-        case "Boolean":
-            return rule.boolean(name)
-        case _:
-            return rule.number(name)
-
-
 def _compile_path_comparison(rule: Fields, name: str, variable: Path | None) -> Condition | None:
     comparison = _COMPARISONS[name.removesuffix("Path")]
-    read, holds, ordering = comparison.read, comparison.holds, comparison.ordering
+    read, holds = comparison.read, comparison.holds
+    ordering = holds is not operator.eq
     operand = rule.operand_path(name)
     if operand is None or variable is None:
         return None
@@ -264,11 +252,8 @@ def _find(path: Path, environment: Environment) -> Json:
     try:
         return path.find(environment)
     except PathNotFound:
-        raise AuthorError(
-            RUNTIME,
-            f"Invalid path '{path.text}': The choice state's condition path references an"
-            " invalid value.",
-        ) from None
+        reason = "The choice state's condition path references an invalid value."
+        raise AuthorError(RUNTIME, f"Invalid path '{path.text}': {reason}") from None
 
 
 def _is_present(path: Path, environment: Environment) -> bool:

@@ -4,20 +4,13 @@ Source: "Using Map state in Distributed mode", and its pages on ItemReader, Item
 ResultWriter, of the developer guide.
 """
 
+import math
 import re
-from typing import Final, Literal
+from typing import Final
 
+from eventmill.asl import syntax
 from eventmill.asl.fields import Fields
 from eventmill.asl.grammar import JSONATA
-from eventmill.asl.syntax import (
-    AnyTemplate,
-    Distribution,
-    ItemBatcher,
-    ItemReader,
-    Language,
-    Number,
-    ResultWriter,
-)
 from eventmill.model import Json, encode_json
 
 _READER: Final = re.compile(r"arn:aws[a-z-]*:states:::s3:(getObject|listObjectsV2)")
@@ -25,6 +18,10 @@ _WRITER: Final = re.compile(r"arn:aws[a-z-]*:states:::s3:putObject")
 _LABEL_LENGTH_MAX: Final = 40
 _ITEMS_MAX: Final = 100_000_000
 _BATCH_BYTES_MAX: Final = 262_144
+_BATCH_LIMITS: Final = (
+    "MaxItemsPerBatch", "MaxInputBytesPerBatch",
+    "MaxItemsPerBatchPath", "MaxInputBytesPerBatchPath",
+)  # fmt: skip
 _DELIMITERS: Final = {"COMMA": ",", "PIPE": "|", "SEMICOLON": ";", "SPACE": " ", "TAB": "\t"}
 _READER_CONFIG: Final = frozenset(
     {
@@ -36,7 +33,9 @@ _READER_CONFIG: Final = frozenset(
 ONLY_DISTRIBUTED: Final = ("ItemReader", "ItemBatcher", "ResultWriter", "Label")
 
 
-def compile_distribution(state: Fields, processor: Fields, machine: Language) -> Distribution:
+def compile_distribution(
+    state: Fields, processor: Fields, machine: syntax.Language
+) -> syntax.Distribution:
     """The fields of a Map whose processor is distributed; mistakes are reported.
 
     `machine` is the query language of the whole machine, which the children inherit.
@@ -44,9 +43,8 @@ def compile_distribution(state: Fields, processor: Fields, machine: Language) ->
     config = processor.object_or_empty("ProcessorConfig")
     config.allow(("Mode", "ExecutionType"))
     config.require("ExecutionType")
-    express = config.one_of("ExecutionType", "STANDARD", "EXPRESS") == "EXPRESS"
-    return Distribution(
-        execution_type="EXPRESS" if express else "STANDARD",
+    return syntax.Distribution(
+        execution_type=config.one_of("ExecutionType", "STANDARD", "EXPRESS") or "STANDARD",
         definition=_definition(processor, machine),
         label=_label(state),
         reader=_reader(state),
@@ -73,7 +71,7 @@ def _warn(state: Fields, field: str, message: str) -> None:
     state.report.warning("FIELD_WITHOUT_EFFECT", state.place.field(field), message)
 
 
-def number(fields: Fields, name: str, maximum: int | None = None) -> Number:
+def number(fields: Fields, name: str, maximum: float = math.inf) -> syntax.Number:
     """A number, or the expression that gives it: in a field of its own in JSONPath."""
     if fields.has_query(name):
         return fields.query(name)
@@ -86,7 +84,7 @@ def number(fields: Fields, name: str, maximum: int | None = None) -> Number:
     return fields.integer(name, 0, maximum)
 
 
-def _definition(processor: Fields, machine: Language) -> str:
+def _definition(processor: Fields, machine: syntax.Language) -> str:
     """The state machine that the children run: the processor, without its ProcessorConfig."""
     kept: dict[str, Json] = {
         name: value for name, value in processor.values.items() if name != "ProcessorConfig"
@@ -99,13 +97,11 @@ def _definition(processor: Fields, machine: Language) -> str:
 def _label(state: Fields) -> str | None:
     label = state.text("Label")
     if label is not None and len(label) > _LABEL_LENGTH_MAX:
-        state.report.schema(
-            state.place.field("Label"), f"String must be at most {_LABEL_LENGTH_MAX} characters"
-        )
+        state.note(f"String must be at most {_LABEL_LENGTH_MAX} characters", "Label")
     return label
 
 
-def _reader(state: Fields) -> ItemReader | None:
+def _reader(state: Fields) -> syntax.ItemReader | None:
     reader = state.object("ItemReader")
     if reader is None:
         return None
@@ -117,10 +113,8 @@ def _reader(state: Fields) -> ItemReader | None:
     config.allow(_READER_CONFIG)
     config.check_language()
     if action == "getObject" and not {"InputType", "ManifestType"} & config.values.keys():
-        reader.report.schema(
-            config.place, "These fields are required: [InputType]", "such as CSV, JSON or JSONL"
-        )
-    return ItemReader(
+        config.note("These fields are required: [InputType]", hint="such as CSV, JSON or JSONL")
+    return syntax.ItemReader(
         action="listObjectsV2" if action == "listObjectsV2" else "getObject",
         arguments=_arguments(reader),
         input_type=config.one_of("InputType", "CSV", "JSON", "JSONL", "PARQUET", "MANIFEST"),
@@ -138,37 +132,32 @@ def _csv_headers(config: Fields) -> tuple[str, ...] | None:
     headers = config.array("CSVHeaders", filled=True)
     place = config.place.field("CSVHeaders")
     if location == "GIVEN" and "CSVHeaders" not in config:
-        config.report.schema(config.place, "These fields are required: [CSVHeaders]")
+        config.note("These fields are required: [CSVHeaders]")
     if location != "GIVEN" and "CSVHeaders" in config:
-        config.report.schema(place, "CSVHeaders belongs to the CSVHeaderLocation GIVEN")
+        config.note("CSVHeaders belongs to the CSVHeaderLocation GIVEN", "CSVHeaders")
     for index, header in enumerate(headers):
         if not isinstance(header, str):
             config.report.schema(place.item(index), "Expected value of type String")
     return tuple(each for each in headers if isinstance(each, str)) or None
 
 
-def _batcher(state: Fields) -> ItemBatcher | None:
+def _batcher(state: Fields) -> syntax.ItemBatcher | None:
     batcher = state.object("ItemBatcher")
     if batcher is None:
         return None
-    limits = ("MaxItemsPerBatch", "MaxInputBytesPerBatch")
-    paths = tuple(f"{name}Path" for name in limits)
-    batcher.allow((*limits, *paths, "BatchInput"))
+    batcher.allow((*_BATCH_LIMITS, "BatchInput"))
     batcher.check_language()
-    if not {*limits, *paths} & batcher.values.keys():
-        batcher.report.schema(
-            batcher.place,
-            "This object should have at least one of the following fields: "
-            f"[{', '.join((*limits, *paths))}]",
-        )
-    return ItemBatcher(
+    if not any(name in batcher for name in _BATCH_LIMITS):
+        message = "This object should have at least one of the following fields:"
+        batcher.note(f"{message} [{', '.join(_BATCH_LIMITS)}]")
+    return syntax.ItemBatcher(
         items_max=number(batcher, "MaxItemsPerBatch", _ITEMS_MAX),
         bytes_max=number(batcher, "MaxInputBytesPerBatch", _BATCH_BYTES_MAX),
         input=batcher.template("BatchInput"),
     )
 
 
-def _writer(state: Fields) -> ResultWriter | None:
+def _writer(state: Fields) -> syntax.ResultWriter | None:
     writer = state.object("ResultWriter")
     if writer is None:
         return None
@@ -180,21 +169,11 @@ def _writer(state: Fields) -> ResultWriter | None:
         writer.require("Resource")
     config = writer.object_or_empty("WriterConfig")
     config.allow(("Transformation", "OutputType"))
-    return ResultWriter(
+    return syntax.ResultWriter(
         arguments=_arguments(writer) if "Resource" in writer else None,
-        transformation=_transformation(config),
-        output_type="JSONL" if config.one_of("OutputType", "JSON", "JSONL") == "JSONL" else "JSON",
+        transformation=config.one_of("Transformation", "NONE", "COMPACT", "FLATTEN") or "NONE",
+        output_type=config.one_of("OutputType", "JSON", "JSONL") or "JSON",
     )
-
-
-def _transformation(config: Fields) -> Literal["NONE", "COMPACT", "FLATTEN"]:
-    match config.one_of("Transformation", "NONE", "COMPACT", "FLATTEN"):
-        case "COMPACT":
-            return "COMPACT"
-        case "FLATTEN":
-            return "FLATTEN"
-        case _:
-            return "NONE"
 
 
 def _action(fields: Fields, resource: re.Pattern[str]) -> str | None:
@@ -202,15 +181,13 @@ def _action(fields: Fields, resource: re.Pattern[str]) -> str | None:
     text = fields.text("Resource")
     found = None if text is None else resource.fullmatch(text)
     if text is not None and found is None:
-        fields.report.schema(
-            fields.place.field("Resource"),
-            "The resource provided in the Map state is not recognized. The value is not a valid "
-            "resource ARN, or the resource is not available in this region.",
-        )
+        reason = "is not a valid resource ARN, or the resource is not available in this region"
+        message = "The resource provided in the Map state is not recognized. The value"
+        fields.note(f"{message} {reason}.", "Resource")
     return None if found is None or not found.groups() else found[1]
 
 
-def _arguments(fields: Fields) -> AnyTemplate | None:
+def _arguments(fields: Fields) -> syntax.AnyTemplate | None:
     name = "Arguments" if fields.language == JSONATA else "Parameters"
     values = fields.object(name)
     if values is None:
@@ -218,5 +195,5 @@ def _arguments(fields: Fields) -> AnyTemplate | None:
         return None
     suffix = "" if fields.language == JSONATA else ".$"
     if "Bucket" not in {key.removesuffix(suffix) for key in values.values}:
-        fields.report.schema(values.place, "The field 'Bucket' is required but was missing")
+        values.note("The field 'Bucket' is required but was missing")
     return fields.template(name)

@@ -9,7 +9,7 @@ import re
 from collections import Counter
 from typing import Final
 
-from eventmill.asl.report import Place, Report
+from eventmill.asl.report import SCHEMA_VALIDATION_FAILED, Place, Report
 from eventmill.model import Json, Quotas, decode_json
 
 DEPTH_MAX: Final = 200
@@ -64,12 +64,9 @@ def read_document(text: str | bytes, quotas: Quotas, report: Report) -> dict[str
     if report.errors:
         return None
     if not isinstance(value, dict):
-        report.error(
-            "SCHEMA_VALIDATION_FAILED",
-            None,
-            "Definition must be a valid JSON object",
-            hint='a definition is an object with "StartAt" and "States"',
-        )
+        message = "Definition must be a valid JSON object"
+        hint = 'a definition is an object with "StartAt" and "States"'
+        report.error(SCHEMA_VALIDATION_FAILED, None, message, hint)
         return None
     return value if _walk(value, duplicates, report) else None
 
@@ -79,17 +76,13 @@ def _decoded(text: str | bytes, quotas: Quotas, report: Report) -> str | None:
         encoded = text.encode() if isinstance(text, str) else text
         source = text if isinstance(text, str) else text.decode()
     except UnicodeError as error:
-        report.syntax_error(
-            "Invalid UTF-8 in the definition", None, hint=f"the text is not UTF-8: {error}"
-        )
+        hint = f"the text is not UTF-8: {error}"
+        report.syntax_error("Invalid UTF-8 in the definition", None, hint)
         return None
     if len(encoded) > quotas.definition_bytes_max:
-        report.error(
-            "DEFINITION_TOO_LARGE",
-            None,
-            f"The definition has {len(encoded)} bytes;"
-            f" at most {quotas.definition_bytes_max} are allowed",
-        )
+        quota = quotas.definition_bytes_max
+        message = f"The definition has {len(encoded)} bytes; at most {quota} are allowed"
+        report.error("DEFINITION_TOO_LARGE", None, message)
         return None
     return source
 
@@ -134,11 +127,8 @@ def _report_syntax(source: str, error: json.JSONDecodeError, report: Report) -> 
     cut = len(source) - len(shown)
     truncated = f"[truncated {cut} chars]" if cut else ""
     location = f'[Source: (String)"{shown}"{truncated}; line: {error.lineno}, column: {column}]'
-    report.syntax_error(
-        f"{message}\n at {location}",
-        location,
-        hint=f"line {error.lineno}, column {error.colno}: {error.msg}",
-    )
+    hint = f"line {error.lineno}, column {error.colno}: {error.msg}"
+    report.syntax_error(f"{message}\n at {location}", location, hint)
 
 
 def _without_trailing_comma(source: str, error: json.JSONDecodeError) -> json.JSONDecodeError:
@@ -153,16 +143,14 @@ def _without_trailing_comma(source: str, error: json.JSONDecodeError) -> json.JS
 
 
 def _report_depth(report: Report, place: Place) -> None:
-    report.error(
-        "TOO_DEEPLY_NESTED",
-        place,
-        f"The definition is nested more than {DEPTH_MAX} levels deep",
-    )
+    message = f"The definition is nested more than {DEPTH_MAX} levels deep"
+    report.error("TOO_DEEPLY_NESTED", place, message)
 
 
 def _walk(document: dict[str, Json], duplicates: _Duplicates, report: Report) -> bool:
     """Report repeated keys; False when the document is too deep to be worked on."""
-    pending: list[tuple[Json, int, tuple[str | int, ...]]] = [(document, 1, ())]
+    pending: list[tuple[dict[str, Json] | list[Json], int, tuple[str | int, ...]]]
+    pending = [(document, 1, ())]
     while pending:
         value, depth, path = pending.pop()
         if depth > DEPTH_MAX:
@@ -171,17 +159,12 @@ def _walk(document: dict[str, Json], duplicates: _Duplicates, report: Report) ->
         if isinstance(value, dict):
             for key in duplicates.by_object.get(id(value), ()):
                 _report_duplicate(key, path, report)
-            pending += [
-                (each, depth + 1, (*path, key))
-                for key, each in value.items()
-                if isinstance(each, (dict, list))
-            ]
-        elif isinstance(value, list):
-            pending += [
-                (each, depth + 1, (*path, index))
-                for index, each in enumerate(value)
-                if isinstance(each, (dict, list))
-            ]
+        members = value.items() if isinstance(value, dict) else enumerate(value)
+        pending += [
+            (each, depth + 1, (*path, step))
+            for step, each in members
+            if isinstance(each, (dict, list))
+        ]
     return True
 
 

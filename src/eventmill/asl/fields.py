@@ -9,15 +9,9 @@ import math
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator
 from functools import cache
-from typing import Final, TypeVar
+from typing import Final, Literal, TypeVar
 
-from eventmill.asl.grammar import (
-    JSONATA,
-    JSONATA_ONLY,
-    JSONPATH,
-    JSONPATH_ONLY,
-    OF_INPUT,
-)
+from eventmill.asl.grammar import JSONATA, JSONATA_ONLY, JSONPATH, JSONPATH_ONLY, OF_INPUT
 from eventmill.asl.report import Place, Report
 from eventmill.asl.syntax import AnyTemplate, Language
 from eventmill.instant import parse_instant
@@ -31,7 +25,6 @@ from eventmill.query.jsonata import (
 )
 from eventmill.query.jsonpath import (
     Path,
-    PathSyntaxError,
     ReferencePath,
     compile_path,
     compile_reference_path,
@@ -39,6 +32,7 @@ from eventmill.query.jsonpath import (
 from eventmill.query.template import Template, compile_expression, compile_template
 
 _T = TypeVar("_T")
+_Name = TypeVar("_Name", bound=str)
 
 NOT_A_PATH: Final = "Value must be a valid JSONPath."
 NOT_A_REFERENCE: Final = "Value is not a Reference Path"
@@ -73,185 +67,144 @@ class Fields:
     def __contains__(self, name: str) -> bool:
         return name in self.values
 
+    def note(self, message: str, name: str | None = None, *, hint: str | None = None) -> None:
+        """Report a mistake in the field `name`, or in the object as a whole."""
+        self.report.schema(self.place if name is None else self.place.field(name), message, hint)
+
     # Which fields there are.
 
     def require(self, *names: str) -> None:
         """Report the names that are missing, together."""
         missing = [name for name in names if name not in self.values]
         if missing:
-            self.report.schema(self.place, f"These fields are required: [{', '.join(missing)}]")
+            self.note(f"These fields are required: [{', '.join(missing)}]")
 
     def allow(self, allowed: Collection[str]) -> None:
         """Report each field that is not `allowed`, with the name that may have been meant."""
         for name in self.values:
             if name not in allowed:
-                self.report.schema(
-                    self.place, f"Field '{name}' is not supported", did_you_mean(name, allowed)
-                )
+                self.note(f"Field '{name}' is not supported", hint=did_you_mean(name, allowed))
 
     def at_most_one(self, names: Collection[str]) -> None:
         """Report fields that exclude each other."""
         if sum(name in self.values for name in names) > 1:
-            self.report.schema(
-                self.place,
-                f"There should only be one of the following fields: [{', '.join(names)}]",
-            )
+            self.note(f"There should only be one of the following fields: [{', '.join(names)}]")
 
     def exactly_one(self, names: Collection[str]) -> None:
         """Report that none, or more than one, of `names` is there."""
         if not any(name in self.values for name in names):
-            self.report.schema(
-                self.place,
-                f"This object should have only one of the following fields: [{', '.join(names)}]",
-            )
+            listed = ", ".join(names)
+            self.note(f"This object should have only one of the following fields: [{listed}]")
         self.at_most_one(names)
 
     def check_language(self) -> None:
         """Report the fields that belong to the other query language."""
-        other, only_there = (
-            (JSONATA, JSONATA_ONLY) if self.language == JSONPATH else (JSONPATH, JSONPATH_ONLY)
-        )
+        own, other = self.language, JSONATA if self.language == JSONPATH else JSONPATH
+        only_there = JSONATA_ONLY if other == JSONATA else JSONPATH_ONLY
         for name in self.values:
             if name in only_there:
-                self.report.schema(
-                    self.place,
-                    f"The QueryLanguage is set to '{self.language}', but field '{name}' is only"
-                    f" supported for the '{other}' QueryLanguage",
+                self.note(
+                    f"The QueryLanguage is set to '{own}', but field '{name}' is only supported"
+                    f" for the '{other}' QueryLanguage"
                 )
 
     # Plain values.
 
     def text(self, name: str) -> str | None:
         """A string."""
-        value = self.values.get(name, "")
-        if isinstance(value, str):
-            return value if name in self.values else None
-        self._mistyped(name, "String")
-        return None
+        return self._typed(name, str, "String")
 
     def boolean(self, name: str) -> bool | None:
         """True or false."""
-        value = self.values.get(name)
-        if isinstance(value, bool):
-            return value
-        if name in self.values:
-            self._mistyped(name, "Boolean")
-        return None
+        return self._typed(name, bool, "Boolean")
 
-    def integer(self, name: str, minimum: int, maximum: int | None = None) -> int | None:
+    def integer(self, name: str, minimum: float, maximum: float = math.inf) -> int | None:
         """A whole number within bounds; 3.0 is one."""
-        value = self.values.get(name)
-        if name not in self.values:
-            return None
-        if isinstance(value, float) and value.is_integer():
-            value = int(value)
-        if isinstance(value, bool) or not isinstance(value, int):
-            self._mistyped(name, "Integer")
-            return None
-        return value if self._in_bounds(name, value, minimum, maximum) else None
+        number = self.number(name, minimum, maximum, "Integer")
+        return None if number is None else int(number)
 
     def number(
-        self, name: str, minimum: float = -math.inf, maximum: float = math.inf
-    ) -> int | float | None:
+        self,
+        name: str,
+        minimum: float = -math.inf,
+        maximum: float = math.inf,
+        kind: Literal["Double", "Integer"] = "Double",
+    ) -> float | None:
         """A number within bounds."""
         value = self.values.get(name)
-        if name not in self.values:
-            return None
         if isinstance(value, bool) or not isinstance(value, (int, float)):
-            self._mistyped(name, "Double")
-            return None
-        return value if self._in_bounds(name, value, minimum, maximum) else None
-
-    def one_of(self, name: str, *allowed: str) -> str | None:
-        """One of a few strings."""
-        if name not in self.values:
-            return None
-        value = self.values[name]
-        place = self.place.field(name)
-        if not isinstance(value, str):
-            self.report.schema(place, "Expected value of type [STRING]")
-        elif value in allowed:
-            return value
+            self._typed(name, float, kind)
+        elif kind == "Integer" and value != int(value):
+            self.note("Expected value of type Integer", name)
+        elif value < minimum:
+            self.note(f"Minimum value is {minimum}", name)
+        elif value > maximum:
+            self.note(f"Maximum value is {maximum}", name)
         else:
-            self.report.schema(
-                place,
-                f"Value should be one of the following: [{', '.join(allowed)}]",
-                did_you_mean(value, allowed),
-            )
+            return value
         return None
+
+    def one_of(self, name: str, *allowed: _Name) -> _Name | None:
+        """One of a few strings."""
+        text = self._typed(name, str, "[STRING]")
+        if text is not None and text not in allowed:
+            message = f"Value should be one of the following: [{', '.join(allowed)}]"
+            self.note(message, name, hint=did_you_mean(text, allowed))
+        return next((each for each in allowed if each == text), None)
 
     def language_of(self, default: Language) -> Language:
         """The QueryLanguage that is given here, else `default`."""
-        name = self.one_of("QueryLanguage", JSONPATH, JSONATA)
-        return JSONATA if name == JSONATA else JSONPATH if name == JSONPATH else default
+        return self.one_of("QueryLanguage", JSONPATH, JSONATA) or default
 
     def timestamp(self, name: str) -> int | None:
         """An RFC 3339 timestamp, as milliseconds since the epoch."""
-        text = self.text(name)
-        if text is None:
-            return None
-        try:
-            return parse_instant(text)
-        except ValueError as error:
-            self.report.schema(
-                self.place.field(name), "String does not match RFC3339 timestamp", str(error)
-            )
-            return None
+        return self._compiled(name, parse_instant, "String does not match RFC3339 timestamp")
 
     # Objects and arrays.
 
     def object(self, name: str) -> "Fields | None":
         """An object."""
-        if name not in self.values:
-            return None
-        return self._object(self.values[name], self.place.field(name))
+        values = self._typed(name, dict, "Object")
+        return None if values is None else self._within(values, self.place.field(name))
 
     def object_or_empty(self, name: str) -> "Fields":
         """An object; one without fields when it is absent."""
-        place = self.place.field(name)
-        return self.object(name) or Fields({}, place, self.report, self.language, self.state)
+        return self.object(name) or self._within({}, self.place.field(name))
 
     def objects(self, name: str, *, filled: bool = False) -> Iterator["Fields"]:
         """The objects of an array, in order; `filled` arrays need one at least."""
         place = self.place.field(name)
         for index, value in enumerate(self.array(name, filled=filled)):
-            each = self._object(value, place.item(index))
+            each = object_at(value, place.item(index), self.report)
             if each is not None:
-                yield each
+                yield self._within(each.values, each.place)
 
     def array(self, name: str, *, filled: bool = False) -> list[Json]:
         """An array; empty when it is absent."""
-        value = self.values.get(name, [])
-        if not isinstance(value, list):
-            self._mistyped(name, "Array")
-            return []
-        if filled and not value and name in self.values:
-            self.report.schema(self.place.field(name), "Value cannot be empty")
-        return value
+        value: list[Json] | None = self._typed(name, list, "Array")
+        if filled and value == []:
+            self.note("Value cannot be empty", name)
+        return value or []
 
     # Paths, expressions and templates.
 
     def path(self, name: str) -> Path | None:
         """A path; null is None as well."""
-        if self.values.get(name) is None:
-            return None
-        return self._compiled(name, self.text(name), compile_path, NOT_A_PATH)
+        return None if self.values.get(name) is None else self._compiled(name, compile_path)
 
     def single_path(self, name: str, *, context: bool = True) -> Path | None:
         """A path to one place; into the Context Object (`$$`) only where `context` says so."""
-        path = self._compiled(name, self.text(name), compile_path, NOT_A_PATH)
+        path = self._compiled(name, compile_path)
         if path is not None and not (path.is_reference and (context or path.root != "$$")):
-            self.report.schema(self.place.field(name), NOT_A_REFERENCE)
+            self.note(NOT_A_REFERENCE, name)
             return None
         return path
 
     def operand_path(self, name: str) -> Path | None:
         """The Variable of a Choice rule, or what it is compared with."""
-        text = self.text(name)
-        message = NOT_A_REFERENCE
-        if text is not None and not text.startswith("$"):
-            message = f"{NOT_A_REFERENCE}: Reference path didn't start with '$'"
-        return self._compiled(name, text, compile_path, message)
+        is_path = str(self.values.get(name)).startswith("$")
+        reason = "" if is_path else ": Reference path didn't start with '$'"
+        return self._compiled(name, compile_path, f"{NOT_A_REFERENCE}{reason}")
 
     def result_path(self, name: str) -> ReferencePath | None:
         """A Reference Path to write to; absent it is `$`, and null stays None."""
@@ -259,13 +212,13 @@ class Fields:
             return whole_result()
         if self.values[name] is None:
             return None
-        text = self.text(name)
-        message = NOT_A_REFERENCE if text and text.startswith("$") else NOT_A_PATH
-        return self._compiled(name, text, compile_reference_path, message)
+        is_path = str(self.values[name]).startswith("$")
+        message = NOT_A_REFERENCE if is_path else NOT_A_PATH
+        return self._compiled(name, compile_reference_path, message)
 
     def expression(self, name: str) -> Template | None:
         """A path or an intrinsic function, as `ErrorPath` takes it."""
-        return self._compiled(name, self.text(name), compile_expression, NOT_A_PATH)
+        return self._compiled(name, compile_expression)
 
     def template(self, name: str, members: frozenset[str] = OF_INPUT) -> AnyTemplate | None:
         """A template in the query language of the fields.
@@ -333,65 +286,54 @@ class Fields:
             self._check_delimiters(self.values.get(name), self.place.field(name))
             return
         if (kind := _looks_like(self.values.get(name))) is not None:
-            self.report.warning(
-                "NO_PATH",
-                self.place.field(name),
-                f"The value of '{name}' looks like a {kind}. Instead of '{name}', use"
-                f" '{name}Path' to evaluate it as a {kind} at runtime.",
-            )
+            self._warn_static("NO_PATH", self.place.field(name), kind, name, f"{name}Path")
 
     def _check_delimiters(self, value: Json, place: Place) -> None:
         """Report strings with one of the two delimiters of an expression only."""
         for text, at in texts(value, place):
             if text.startswith("{%") != text.endswith("%}"):
-                self.report.error(
-                    "INVALID_JSONATA_EXPRESSION",
-                    at,
-                    "An expression must start with '{%' and end with '%}'",
-                )
+                message = "An expression must start with '{%' and end with '%}'"
+                self.report.error("INVALID_JSONATA_EXPRESSION", at, message)
 
     def _way_to(self, place: Place) -> str:
         return place.location.removeprefix(f"{self.state.location}/")
 
     def _compiled(
-        self, name: str, text: str | None, compile_text: Callable[[str], _T], message: str
+        self, name: str, compile_text: Callable[[str], _T], message: str = NOT_A_PATH
     ) -> _T | None:
+        text = self.text(name)
         if text is None:
             return None
         try:
             return compile_text(text)
-        except PathSyntaxError as error:
-            self.report.schema(self.place.field(name), message, str(error))
+        except ValueError as error:
+            self.note(message, name, hint=str(error))
             return None
 
     def _look_over(self, template: Json, place: Place) -> None:
         for pointer, key, value in members(template):
             kind = None if key.endswith(".$") else _looks_like(value)
             if kind is not None:
-                self.report.warning(
-                    "NO_DOLLAR",
-                    place.inside(pointer),
-                    f"The value of '{key}' looks like a {kind}. Instead of '{key}', use"
-                    f" '{key}.$' to evaluate it as a {kind} at runtime.",
-                )
+                self._warn_static("NO_DOLLAR", place.inside(pointer), kind, key, f"{key}.$")
 
-    def _object(self, value: Json, place: Place) -> "Fields | None":
-        inner = object_at(value, place, self.report)
-        if inner is None:
-            return None
-        return Fields(inner.values, place, self.report, self.language, self.state)
+    def _warn_static(self, code: str, place: Place, kind: str, name: str, better: str) -> None:
+        message = (
+            f"The value of '{name}' looks like a {kind}. Instead of '{name}', use '{better}' to"
+            f" evaluate it as a {kind} at runtime."
+        )
+        self.report.warning(code, place, message)
 
-    def _mistyped(self, name: str, expected: str) -> None:
-        self.report.schema(self.place.field(name), f"Expected value of type {expected}")
+    def _within(self, values: dict[str, Json], place: Place) -> "Fields":
+        """An object inside this one."""
+        return Fields(values, place, self.report, self.language, self.state)
 
-    def _in_bounds(self, name: str, value: float, minimum: float, maximum: float | None) -> bool:
-        if value < minimum:
-            self.report.schema(self.place.field(name), f"Minimum value is {minimum}")
-        elif maximum is not None and value > maximum:
-            self.report.schema(self.place.field(name), f"Maximum value is {maximum}")
-        else:
-            return True
-        return False
+    def _typed(self, name: str, kind: type[_T], expected: str) -> _T | None:
+        value = self.values.get(name)
+        if isinstance(value, kind):
+            return value
+        if name in self.values:
+            self.note(f"Expected value of type {expected}", name)
+        return None
 
 
 def object_at(value: Json, place: Place, report: Report) -> Fields | None:

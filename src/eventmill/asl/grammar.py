@@ -51,10 +51,7 @@ STATE_ALTERNATIVES: Final[Mapping[str, tuple[tuple[str, ...], ...]]] = {
         ("HeartbeatSeconds", "HeartbeatSecondsPath"),
     ),
     "Fail": (("Error", "ErrorPath"), ("Cause", "CausePath")),
-    "Map": (
-        ("Parameters", "ItemSelector"),
-        ("MaxConcurrency", "MaxConcurrencyPath"),
-    ),
+    "Map": (("Parameters", "ItemSelector"), ("MaxConcurrency", "MaxConcurrencyPath")),
 }
 
 # Of each group a state has exactly one field.

@@ -5,6 +5,7 @@ from typing import Final
 
 from eventmill.asl.error_names import QUERY_EVALUATION_ERROR
 from eventmill.model import AuthorError, Json, encode_json
+from eventmill.query.environment import Environment
 from eventmill.query.jsonata import Query
 
 _KINDS: Final[Mapping[type, str]] = {
@@ -28,12 +29,13 @@ def unexpected(query: Query, wanted: str, value: Json) -> AuthorError:
     return AuthorError(QUERY_EVALUATION_ERROR, cause, location=query.field)
 
 
-def queried_number(query: Query, value: Json) -> int:
-    """A whole number from 0 on.
+def queried_number(query: Query, environment: Environment) -> int:
+    """The whole number, from 0 on, that `query` gives.
 
     Raises:
-        AuthorError: It is something else.
+        AuthorError: The expression fails, or gives something else.
     """
+    value = query.evaluate(environment)
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise unexpected(query, "number", value)
     if value < 0 or value != int(value):
@@ -43,12 +45,13 @@ def queried_number(query: Query, value: Json) -> int:
     return int(value)
 
 
-def queried_text(query: Query, value: Json) -> str:
-    """A string.
+def queried_text(query: Query, environment: Environment) -> str:
+    """The string that `query` gives.
 
     Raises:
-        AuthorError: It is something else.
+        AuthorError: The expression fails, or gives something else.
     """
+    value = query.evaluate(environment)
     if not isinstance(value, str):
         raise unexpected(query, "string", value)
     return value

@@ -3,6 +3,7 @@
 Knows how places and diagnostics are written, not which rules there are.
 """
 
+from dataclasses import replace
 from typing import Final
 
 from eventmill.errors import Diagnostic
@@ -78,22 +79,12 @@ class Report:
 
     def error(self, code: str, place: Place | None, message: str, hint: str | None = None) -> None:
         """Add an error; `place` None stands for the whole text, where AWS gives no location."""
-        self._errors.append(
-            Diagnostic(
-                code=code,
-                message=message,
-                pointer=place.pointer if place else "",
-                location=(place.location or "/") if place else None,
-                hint=hint,
-            )
-        )
+        self._errors.append(_diagnostic(code, place, message, hint=hint))
 
     def syntax_error(self, message: str, location: str | None, hint: str) -> None:
         """Add the error of a text that is no JSON; `location` is Jackson's, as AWS prints it."""
-        code = "INVALID_JSON_DESCRIPTION"
-        self._errors.append(
-            Diagnostic(code=code, message=message, pointer="", location=location, hint=hint)
-        )
+        found = _diagnostic("INVALID_JSON_DESCRIPTION", None, message, hint=hint)
+        self._errors.append(replace(found, location=location))
 
     def schema(self, place: Place, message: str, hint: str | None = None) -> None:
         """Add an error of AWS's most common kind."""
@@ -101,23 +92,26 @@ class Report:
 
     def unsupported(self, place: Place, message: str) -> None:
         """Add something that AWS runs and Eventmill does not yet."""
-        self._unsupported.append(
-            Diagnostic(
-                code=UNSUPPORTED_FEATURE,
-                message=message,
-                pointer=place.pointer,
-                location=place.location or "/",
-            )
-        )
+        self._unsupported.append(_diagnostic(UNSUPPORTED_FEATURE, place, message))
 
     def warning(self, code: str, place: Place, message: str) -> None:
         """Add a warning."""
-        self._warnings.append(
-            Diagnostic(
-                code=code,
-                message=message,
-                pointer=place.pointer,
-                location=place.location or "/",
-                severity="WARNING",
-            )
-        )
+        self._warnings.append(_diagnostic(code, place, message, severity="WARNING"))
+
+
+def _diagnostic(
+    code: str,
+    place: Place | None,
+    message: str,
+    *,
+    severity: str = "ERROR",
+    hint: str | None = None,
+) -> Diagnostic:
+    return Diagnostic(
+        code=code,
+        message=message,
+        pointer=place.pointer if place else "",
+        location=(place.location or "/") if place else None,
+        severity=severity,
+        hint=hint,
+    )

@@ -1,23 +1,13 @@
 """Retry and Catch: which error is whose, and how long to wait before trying again."""
 
 from collections.abc import Iterable
-from typing import Final, Literal, TypeVar
+from typing import Literal, TypeVar
 
-from eventmill.asl.error_names import (
-    ALL,
-    HEARTBEAT_TIMEOUT,
-    RUNTIME,
-    TASK_FAILED,
-    TIMEOUT,
-)
+from eventmill.asl.error_names import ALL, HEARTBEAT_TIMEOUT, RUNTIME, TASK_FAILED, TIMEOUT
 from eventmill.model import record
 from eventmill.query.jsonata import QueryTemplate
 from eventmill.query.jsonpath import ReferencePath
 from eventmill.query.template import Template
-
-INTERVAL_SECONDS_DEFAULT: Final = 1
-MAX_ATTEMPTS_DEFAULT: Final = 3
-BACKOFF_RATE_DEFAULT: Final = 2.0
 
 
 @record
@@ -25,9 +15,9 @@ class Retrier:
     """One entry of `Retry`."""
 
     error_equals: tuple[str, ...]
-    interval_seconds: int = INTERVAL_SECONDS_DEFAULT
-    max_attempts: int = MAX_ATTEMPTS_DEFAULT
-    backoff_rate: float = BACKOFF_RATE_DEFAULT
+    interval_seconds: int = 1
+    max_attempts: int = 3
+    backoff_rate: float = 2.0
     max_delay_seconds: int | None = None
     jitter_strategy: Literal["NONE", "FULL"] = "NONE"
 

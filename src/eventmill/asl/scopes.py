@@ -30,6 +30,16 @@ class Scope:
                 yield name, state, self.place.field("States").field(name)
 
 
+def ways_of(state: dict[str, Json], place: Place) -> Iterator[tuple[dict[str, Json], Place]]:
+    """The objects in which a state may say `Next` and `Assign`: itself, its rules and catchers."""
+    yield state, place
+    for field in ("Choices", "Catch"):
+        entries = state.get(field)
+        for index, entry in enumerate(entries if isinstance(entries, list) else ()):
+            if isinstance(entry, dict):
+                yield entry, place.field(field).item(index)
+
+
 def scopes_of(document: dict[str, Json]) -> Iterator[Scope]:
     """Every scope in the order of the text, an outer one before those inside it."""
     pending: list[tuple[Json, Place, Scope | None]] = [(document, Place(), None)]

@@ -3,51 +3,27 @@
 After a mistake a state is None and its report says why; the whole definition is then refused.
 """
 
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from functools import cache
+from typing import Any, Final, TypeVar
 
+from eventmill.asl import grammar, syntax
 from eventmill.asl.choice import RULE_FIELDS, compile_condition
 from eventmill.asl.distribution import ONLY_DISTRIBUTED, check_inline, compile_distribution
 from eventmill.asl.error_handling import compile_catchers, compile_retriers
 from eventmill.asl.fields import Fields, members, object_at
-from eventmill.asl.grammar import (
-    BRANCH_FIELDS,
-    JSONATA,
-    JSONPATH,
-    OF_INPUT,
-    OF_RESULT,
-    PROCESSOR_FIELDS,
-    STATE_ALTERNATIVES,
-    STATE_CHOICES,
-    STATE_FIELDS,
-    STATE_REQUIRED,
-    STATE_TYPES,
-)
+from eventmill.asl.grammar import JSONATA, JSONPATH, OF_INPUT, OF_RESULT
 from eventmill.asl.report import SCHEMA_VALIDATION_FAILED
 from eventmill.asl.resource import MachineType, Refusal, read_resource
-from eventmill.asl.syntax import (
-    AnyTemplate,
-    Branch,
-    Choice,
-    ChoiceRule,
-    Distribution,
-    Fail,
-    Language,
-    Map,
-    Parallel,
-    Pass,
-    Resource,
-    State,
-    Succeed,
-    Task,
-    Wait,
-)
 from eventmill.model import Payload, record
 from eventmill.query.jsonata import Query, QueryTemplate
 from eventmill.query.jsonpath import Path, compile_path
 from eventmill.query.template import Template
 
-SECONDS_MAX = 99_999_999
+_S = TypeVar("_S")
+
+SECONDS_MAX: Final = 99_999_999
 
 _INVOKE_FIELDS = frozenset(
     {"ClientContext", "FunctionName", "InvocationType", "LogType", "Payload", "Qualifier"}
@@ -61,37 +37,35 @@ class Setting:
     The states inside a Map or Parallel take `language` from here, not from the state around them.
     """
 
-    language: Language
+    language: syntax.Language
     machine_type: MachineType
 
 
-def compile_branch(fields: Fields, setting: Setting) -> Branch:
+def compile_branch(fields: Fields, setting: Setting) -> syntax.Branch:
     """The states under one `StartAt`; the caller has checked which fields there are."""
     fields.require("States", "StartAt")
     start_at = fields.text("StartAt") or ""
     states = fields.object("States")
-    compiled: dict[str, State] = {}
+    compiled: dict[str, syntax.State] = {}
     if states is not None:
         if not states.values:
-            fields.report.schema(states.place, "Value cannot be empty")
+            states.note("Value cannot be empty")
         for name, value in states.values.items():
             each = object_at(value, states.place.field(name), fields.report)
             state = _compile_state(name, each, setting) if each is not None else None
             if state is not None:
                 compiled[name] = state
-    return Branch(start_at=start_at, states=compiled)
+    return syntax.Branch(start_at=start_at, states=compiled)
 
 
-def _compile_state(name: str, fields: Fields, setting: Setting) -> State | None:
+def _compile_state(name: str, fields: Fields, setting: Setting) -> syntax.State | None:
     kind = fields.values.get("Type")
     if "Type" not in fields:
         fields.require("Type")
         return None
-    if not isinstance(kind, str) or kind not in STATE_TYPES:
-        fields.report.schema(
-            fields.place.field("Type"),
-            f"The field 'Type' should have one of these values: [{', '.join(STATE_TYPES)}]",
-        )
+    if not isinstance(kind, str) or kind not in grammar.STATE_TYPES:
+        types = ", ".join(grammar.STATE_TYPES)
+        fields.note(f"The field 'Type' should have one of these values: [{types}]", "Type")
         return None
     _check_fields(fields, kind)
     language = _language(fields, setting)
@@ -104,25 +78,25 @@ def _compile_state(name: str, fields: Fields, setting: Setting) -> State | None:
 
 
 def _check_fields(fields: Fields, kind: str) -> None:
-    fields.require(*STATE_REQUIRED.get(kind, ()))
-    fields.allow(STATE_FIELDS[kind])
-    for group in STATE_ALTERNATIVES.get(kind, ()):
+    fields.require(*grammar.STATE_REQUIRED.get(kind, ()))
+    fields.allow(grammar.STATE_FIELDS[kind])
+    for group in grammar.STATE_ALTERNATIVES.get(kind, ()):
         fields.at_most_one(group)
-    for group in STATE_CHOICES.get(kind, ()):
+    for group in grammar.STATE_CHOICES.get(kind, ()):
         fields.exactly_one(group)
     fields.text("Comment")
-    if "Next" in STATE_FIELDS[kind]:
+    if "Next" in grammar.STATE_FIELDS[kind]:
         _check_transition(fields)
 
 
-def _language(fields: Fields, setting: Setting) -> Language | None:
+def _language(fields: Fields, setting: Setting) -> syntax.Language | None:
     """The query language of a state, or None when the machine does not allow it."""
     language = fields.language_of(setting.language)
     if setting.language == JSONATA and language == JSONPATH:
-        fields.report.schema(
-            fields.place,
-            "'QueryLanguage' can not be 'JSONPath' if set to 'JSONata' for whole state machine",
+        message = (
+            "'QueryLanguage' can not be 'JSONPath' if set to 'JSONata' for whole state machine"
         )
+        fields.note(message)
         return None
     return language
 
@@ -133,9 +107,7 @@ def _check_transition(fields: Fields) -> None:
     if fields.boolean("End"):
         fields.at_most_one(("Next", "End"))
     elif "Next" not in fields and not fields.values.get("End"):
-        fields.report.schema(
-            fields.place, "This object should have only one of the following fields: [Next, End]"
-        )
+        fields.note("This object should have only one of the following fields: [Next, End]")
 
 
 def _check_inner(fields: Fields, kind: str, setting: Setting) -> None:
@@ -146,7 +118,7 @@ def _check_inner(fields: Fields, kind: str, setting: Setting) -> None:
         _processor(_processor_fields(fields), setting)
 
 
-def _build(name: str, kind: str, fields: Fields, setting: Setting) -> State | None:
+def _build(name: str, kind: str, fields: Fields, setting: Setting) -> syntax.State | None:
     match kind:
         case "Pass":
             return _pass(name, fields)
@@ -155,29 +127,29 @@ def _build(name: str, kind: str, fields: Fields, setting: Setting) -> State | No
         case "Choice":
             return _choice(name, fields)
         case "Wait":
-            return _wait(name, fields)
+            return _state(syntax.Wait, name, fields)
         case "Succeed":
-            return Succeed(
-                name=name,
-                input_path=_whole(fields, "InputPath"),
-                output_path=_whole(fields, "OutputPath"),
-                language=fields.language,
-                output=fields.output(OF_INPUT),
-            )
+            return _state(syntax.Succeed, name, fields)
         case "Fail":
-            return Fail(
-                name=name,
-                error=_error_text(fields, "Error"),
-                cause=_error_text(fields, "Cause"),
-                language=fields.language,
-            )
+            error, cause = _error_text(fields, "Error"), _error_text(fields, "Cause")
+            return _state(syntax.Fail, name, fields, error=error, cause=cause)
         case "Parallel":
-            return _parallel(name, fields, setting)
+            return _state(syntax.Parallel, name, fields, branches=_branches(fields, setting))
         case _:
             return _map(name, fields, setting)
 
 
-def _pass(name: str, fields: Fields) -> Pass:
+def _state(kind: Callable[..., _S], name: str, fields: Fields, **own: Any) -> _S:
+    """A state of this class: its `own` attributes, and those that several types have."""
+    shared = {
+        attribute: read(fields)
+        for attribute, read in _READ.items()
+        if attribute not in own and hasattr(kind, attribute)
+    }
+    return kind(name=name, language=fields.language, **own, **shared)
+
+
+def _pass(name: str, fields: Fields) -> syntax.Pass:
     result = fields.values.get("Result")
     for pointer, key, _ in members(result):
         if key.endswith(".$"):
@@ -188,67 +160,43 @@ def _pass(name: str, fields: Fields) -> Pass:
                 " runtime. Instead of 'Result', use 'Parameters' to evaluate it as a JSONPath or"
                 " Intrinsic Function at runtime.",
             )
-    return Pass(
-        name=name,
-        next=_next(fields),
-        input_path=_whole(fields, "InputPath"),
-        parameters=_arguments(fields),
-        # AWS takes `Result: null` for no Result at all.
-        result=None if result is None else Payload.of(result),
-        result_path=fields.result_path("ResultPath"),
-        output_path=_whole(fields, "OutputPath"),
-        language=fields.language,
-        assign=fields.assign(OF_INPUT),
-        output=fields.output(OF_INPUT),
-    )
+    # AWS takes `Result: null` for no Result at all.
+    return _state(syntax.Pass, name, fields, result=None if result is None else Payload.of(result))
 
 
-def _task(name: str, fields: Fields, setting: Setting) -> Task | None:
+def _task(name: str, fields: Fields, setting: Setting) -> syntax.Task | None:
     resource = _resource(fields, setting)
     credentials = fields.object("Credentials")
     if credentials is not None and not {"RoleArn", "RoleArn.$"} & credentials.values.keys():
-        fields.report.schema(credentials.place, "The field 'RoleArn' is required but was missing")
+        credentials.note("The field 'RoleArn' is required but was missing")
     timeout = _seconds(fields, "TimeoutSeconds", 1)
     heartbeat = _seconds(fields, "HeartbeatSeconds", 1)
     if isinstance(timeout, int) and isinstance(heartbeat, int) and heartbeat >= timeout:
-        fields.report.schema(
-            fields.place.field("HeartbeatSeconds"),
-            "HeartbeatSeconds must be smaller than TimeoutSeconds",
-        )
+        fields.note("HeartbeatSeconds must be smaller than TimeoutSeconds", "HeartbeatSeconds")
     parameters = _arguments(fields)
     if resource is None:
         return None
-    return Task(
-        name=name,
-        next=_next(fields),
+    return _state(
+        syntax.Task,
+        name,
+        fields,
         resource=resource,
-        input_path=_whole(fields, "InputPath"),
         parameters=parameters,
-        result_selector=fields.payload_template("ResultSelector"),
-        result_path=fields.result_path("ResultPath"),
-        output_path=_whole(fields, "OutputPath"),
         timeout_seconds=timeout,
         heartbeat_seconds=heartbeat,
-        credentials=fields.template("Credentials") if credentials is not None else None,
-        retry=compile_retriers(fields),
-        catch=compile_catchers(fields),
-        language=fields.language,
-        assign=fields.assign(OF_RESULT),
-        output=fields.output(OF_RESULT),
     )
 
 
-def _resource(fields: Fields, setting: Setting) -> Resource | None:
+def _resource(fields: Fields, setting: Setting) -> syntax.Resource | None:
     text = fields.text("Resource")
     if text is None:
         return None
     resource = read_resource(text, setting.machine_type)
-    place = fields.place.field("Resource")
     if isinstance(resource, Refusal):
         if resource.code == SCHEMA_VALIDATION_FAILED:
-            fields.report.schema(place, resource.message)
+            fields.note(resource.message, "Resource")
         else:
-            fields.report.unsupported(place, resource.message)
+            fields.report.unsupported(fields.place.field("Resource"), resource.message)
         return None
     if resource.kind == "integration":
         _check_invocation(fields, text)
@@ -259,25 +207,19 @@ def _check_invocation(fields: Fields, resource: str) -> None:
     """The arguments of `lambda:invoke`, of which a function's name is one."""
     field = "Arguments" if fields.language == JSONATA else "Parameters"
     if field not in fields:
-        fields.report.schema(
-            fields.place, f"{field} field is required for resource ARN: {resource}"
-        )
+        fields.note(f"{field} field is required for resource ARN: {resource}")
     elif fields.has_query(field):
         return  # what it gives is known at run time only
     elif (parameters := fields.object(field)) is not None:
         suffix = "" if fields.language == JSONATA else ".$"
         names = {name.removesuffix(suffix) for name in parameters.values}
         if "FunctionName" not in names:
-            fields.report.schema(
-                parameters.place, "The field 'FunctionName' is required but was missing"
-            )
+            parameters.note("The field 'FunctionName' is required but was missing")
         for name in sorted(names - _INVOKE_FIELDS):
-            fields.report.schema(
-                parameters.place, f"The field '{name}' is not supported by Step Functions"
-            )
+            parameters.note(f"The field '{name}' is not supported by Step Functions")
 
 
-def _choice(name: str, fields: Fields) -> Choice:
+def _choice(name: str, fields: Fields) -> syntax.Choice:
     rules = []
     for rule in fields.objects("Choices", filled=True):
         rule.require("Next")
@@ -287,61 +229,19 @@ def _choice(name: str, fields: Fields) -> Choice:
         condition, target = compile_condition(rule), rule.text("Next")
         assign, output = rule.assign(OF_INPUT), rule.output(OF_INPUT)
         if condition is not None and target is not None:
-            rules.append(ChoiceRule(condition=condition, next=target, assign=assign, output=output))
-    return Choice(
-        name=name,
-        rules=tuple(rules),
-        default=fields.text("Default"),
-        input_path=_whole(fields, "InputPath"),
-        output_path=_whole(fields, "OutputPath"),
-        language=fields.language,
-        assign=fields.assign(OF_INPUT),
-        output=fields.output(OF_INPUT),
-    )
+            rules.append(
+                syntax.ChoiceRule(condition=condition, next=target, assign=assign, output=output)
+            )
+    default = fields.text("Default")
+    return _state(syntax.Choice, name, fields, rules=tuple(rules), default=default)
 
 
-def _wait(name: str, fields: Fields) -> Wait:
-    return Wait(
-        name=name,
-        next=_next(fields),
-        input_path=_whole(fields, "InputPath"),
-        output_path=_whole(fields, "OutputPath"),
-        seconds=_seconds(fields, "Seconds", 0),
-        timestamp=_timestamp(fields),
-        language=fields.language,
-        assign=fields.assign(OF_INPUT),
-        output=fields.output(OF_INPUT),
-    )
+def _branches(fields: Fields, setting: Setting) -> tuple[syntax.Branch, ...]:
+    branches = fields.objects("Branches", filled=True)
+    return tuple(_inner_branch(each, grammar.BRANCH_FIELDS, setting) for each in branches)
 
 
-def _parallel(name: str, fields: Fields, setting: Setting) -> Parallel:
-    return Parallel(
-        name=name,
-        next=_next(fields),
-        branches=tuple(_branches(fields, setting)),
-        input_path=_whole(fields, "InputPath"),
-        parameters=_arguments(fields),
-        result_selector=fields.payload_template("ResultSelector"),
-        result_path=fields.result_path("ResultPath"),
-        output_path=_whole(fields, "OutputPath"),
-        retry=compile_retriers(fields),
-        catch=compile_catchers(fields),
-        language=fields.language,
-        assign=fields.assign(OF_RESULT),
-        output=fields.output(OF_RESULT),
-    )
-
-
-def _branches(fields: Fields, setting: Setting) -> list[Branch]:
-    branches = []
-    for branch in fields.objects("Branches", filled=True):
-        branch.allow(BRANCH_FIELDS)
-        branch.text("Comment")
-        branches.append(compile_branch(branch, setting))
-    return branches
-
-
-def _map(name: str, fields: Fields, setting: Setting) -> Map | None:
+def _map(name: str, fields: Fields, setting: Setting) -> syntax.Map | None:
     processor_fields = _processor_fields(fields)
     distribution = _distribution(fields, processor_fields, setting)
     if distribution is not None and distribution.execution_type == "EXPRESS":
@@ -351,30 +251,22 @@ def _map(name: str, fields: Fields, setting: Setting) -> Map | None:
     selector = "ItemSelector" if "ItemSelector" in fields else "Parameters"
     if processor is None or items is None:
         return None
-    return Map(
-        name=name,
-        next=_next(fields),
+    return _state(
+        syntax.Map,
+        name,
+        fields,
         processor=processor,
         items=items,
         item_selector=fields.template(selector),
         max_concurrency=_max_concurrency(fields),
         distribution=distribution,
         is_misplaced=distribution is None and any(each in fields for each in ONLY_DISTRIBUTED[:3]),
-        input_path=_whole(fields, "InputPath"),
-        result_selector=fields.payload_template("ResultSelector"),
-        result_path=fields.result_path("ResultPath"),
-        output_path=_whole(fields, "OutputPath"),
-        retry=compile_retriers(fields),
-        catch=compile_catchers(fields),
-        language=fields.language,
-        assign=fields.assign(OF_RESULT),
-        output=fields.output(OF_RESULT),
     )
 
 
 def _distribution(
     fields: Fields, processor: Fields | None, setting: Setting
-) -> Distribution | None:
+) -> syntax.Distribution | None:
     """How the iterations run, when the processor asks for executions of their own."""
     config = None if processor is None else processor.object("ProcessorConfig")
     if processor is not None and config is not None:
@@ -387,22 +279,15 @@ def _distribution(
 
 def _items(fields: Fields) -> Path | Query | QueryTemplate | None:
     """What a Map goes through; without a field for it, the input, whatever the language."""
-    if fields.language == JSONATA and "Items" in fields:
-        return _query_items(fields)
-    return fields.single_path("ItemsPath") if "ItemsPath" in fields else whole_input()
-
-
-def _query_items(fields: Fields) -> Query | QueryTemplate | None:
+    if fields.language == JSONPATH or "Items" not in fields:
+        return fields.single_path("ItemsPath") if "ItemsPath" in fields else whole_input()
     if fields.has_query("Items"):
         return fields.query("Items")
-    if not isinstance(fields.values["Items"], list):
-        fields.report.schema(
-            fields.place.field("Items"),
-            "Expected value of type Array",
-            'items are an array, or an expression such as "{% $states.input.items %}"',
-        )
-        return None
-    return fields.query_template("Items")
+    if isinstance(fields.values["Items"], list):
+        return fields.query_template("Items")
+    hint = 'items are an array, or an expression such as "{% $states.input.items %}"'
+    fields.note("Expected value of type Array", "Items", hint=hint)
+    return None
 
 
 def _max_concurrency(fields: Fields) -> int | Path | Query:
@@ -413,12 +298,15 @@ def _max_concurrency(fields: Fields) -> int | Path | Query:
     return path or concurrency or 0
 
 
-def _processor(processor: Fields | None, setting: Setting) -> Branch | None:
-    if processor is None:
-        return None
-    processor.allow(PROCESSOR_FIELDS)
-    processor.text("Comment")
-    return compile_branch(processor, setting)
+def _processor(processor: Fields | None, setting: Setting) -> syntax.Branch | None:
+    allowed = grammar.PROCESSOR_FIELDS
+    return None if processor is None else _inner_branch(processor, allowed, setting)
+
+
+def _inner_branch(fields: Fields, allowed: Collection[str], setting: Setting) -> syntax.Branch:
+    fields.allow(allowed)
+    fields.text("Comment")
+    return compile_branch(fields, setting)
 
 
 def _processor_fields(fields: Fields) -> Fields | None:
@@ -435,7 +323,7 @@ def _whole(fields: Fields, name: str) -> Path | None:
     return fields.path(name) if name in fields else whole_input()
 
 
-def _arguments(fields: Fields) -> AnyTemplate | None:
+def _arguments(fields: Fields) -> syntax.AnyTemplate | None:
     return fields.template("Arguments" if fields.language == JSONATA else "Parameters")
 
 
@@ -463,7 +351,35 @@ def _error_text(fields: Fields, name: str) -> str | Template | Query | None:
     return text if text is not None else fields.expression(f"{name}Path")
 
 
+def _credentials(fields: Fields) -> syntax.AnyTemplate | None:
+    is_object = isinstance(fields.values.get("Credentials"), dict)
+    return fields.template("Credentials") if is_object else None
+
+
+def _members(fields: Fields) -> frozenset[str]:
+    """What of `$states` the Assign and Output of a state may read."""
+    return OF_RESULT if fields.values.get("Type") in ("Task", "Parallel", "Map") else OF_INPUT
+
+
 @cache
 def whole_input() -> Path:
     """The path `$`, which an absent InputPath, OutputPath or ItemsPath means."""
     return compile_path("$")
+
+
+# The attributes that several types of states have, or that AWS judges in between, in its order.
+_READ: Final[Mapping[str, Callable[[Fields], Any]]] = {
+    "next": _next,
+    "input_path": lambda fields: _whole(fields, "InputPath"),
+    "parameters": _arguments,
+    "result_selector": lambda fields: fields.payload_template("ResultSelector"),
+    "result_path": lambda fields: fields.result_path("ResultPath"),
+    "output_path": lambda fields: _whole(fields, "OutputPath"),
+    "seconds": lambda fields: _seconds(fields, "Seconds", 0),
+    "timestamp": _timestamp,
+    "credentials": _credentials,
+    "retry": compile_retriers,
+    "catch": compile_catchers,
+    "assign": lambda fields: fields.assign(_members(fields)),
+    "output": lambda fields: fields.output(_members(fields)),
+}

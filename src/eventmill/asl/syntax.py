@@ -48,41 +48,58 @@ class Resource:
 
 
 @record
-class Pass:
-    """Hands its input, or a fixed `result`, on."""
+class _Named:
+    """What every state has."""
 
     name: str
-    next: str | None
-    input_path: Path | None
-    parameters: AnyTemplate | None
-    result: Payload | None
-    result_path: ReferencePath | None
-    output_path: Path | None
     language: Language = "JSONPath"
-    assign: AnyTemplate | None = None
+
+
+@record
+class _Flow(_Named):
+    """A state that hands data on."""
+
+    input_path: Path | None
+    output_path: Path | None
     output: QueryTemplate | None = None
 
 
 @record
-class Task:
-    """Calls a resource and waits for its answer."""
+class _Step(_Flow):
+    """A state that another one follows."""
 
-    name: str
     next: str | None
-    resource: Resource
-    input_path: Path | None
-    parameters: AnyTemplate | None
+    assign: AnyTemplate | None = None
+
+
+@record
+class _Call(_Step):
+    """A state whose work has a result, or fails."""
+
     result_selector: Template | None
     result_path: ReferencePath | None
-    output_path: Path | None
+    retry: tuple[Retrier, ...] = ()
+    catch: tuple[Catcher, ...] = ()
+
+
+@record
+class Pass(_Step):
+    """Hands its input, or a fixed `result`, on."""
+
+    parameters: AnyTemplate | None
+    result: Payload | None
+    result_path: ReferencePath | None
+
+
+@record
+class Task(_Call):
+    """Calls a resource and waits for its answer."""
+
+    resource: Resource
+    parameters: AnyTemplate | None
     timeout_seconds: int | Path | Query | None = None
     heartbeat_seconds: int | Path | Query | None = None
     credentials: AnyTemplate | None = None
-    retry: tuple[Retrier, ...] = ()
-    catch: tuple[Catcher, ...] = ()
-    language: Language = "JSONPath"
-    assign: AnyTemplate | None = None
-    output: QueryTemplate | None = None
 
 
 Condition: TypeAlias = Callable[[Environment], bool]
@@ -102,53 +119,33 @@ class ChoiceRule:
 
 
 @record
-class Choice:
+class Choice(_Flow):
     """Goes to the first rule whose condition holds, else to `default`."""
 
-    name: str
     rules: tuple[ChoiceRule, ...]
     default: str | None
-    input_path: Path | None
-    output_path: Path | None
-    language: Language = "JSONPath"
     assign: AnyTemplate | None = None
-    output: QueryTemplate | None = None
 
 
 @record
-class Wait:
+class Wait(_Step):
     """Waits for `seconds`, or until `timestamp`; exactly one is given, as value or expression."""
 
-    name: str
-    next: str | None
-    input_path: Path | None
-    output_path: Path | None
     seconds: int | Path | Query | None = None
     timestamp: int | Path | Query | None = None  # milliseconds since the epoch
-    language: Language = "JSONPath"
-    assign: AnyTemplate | None = None
-    output: QueryTemplate | None = None
 
 
 @record
-class Succeed:
+class Succeed(_Flow):
     """Ends its branch, or the execution, well."""
 
-    name: str
-    input_path: Path | None
-    output_path: Path | None
-    language: Language = "JSONPath"
-    output: QueryTemplate | None = None
-
 
 @record
-class Fail:
+class Fail(_Named):
     """Ends the execution, or fails the enclosing Parallel or Map, with an error and a cause."""
 
-    name: str
     error: str | Template | Query | None
     cause: str | Template | Query | None
-    language: Language = "JSONPath"
 
 
 @record
@@ -160,22 +157,11 @@ class Branch:
 
 
 @record
-class Parallel:
+class Parallel(_Call):
     """Runs its branches at once; its result is the array of their outputs."""
 
-    name: str
-    next: str | None
     branches: tuple[Branch, ...]
-    input_path: Path | None
     parameters: AnyTemplate | None
-    result_selector: Template | None
-    result_path: ReferencePath | None
-    output_path: Path | None
-    retry: tuple[Retrier, ...] = ()
-    catch: tuple[Catcher, ...] = ()
-    language: Language = "JSONPath"
-    assign: AnyTemplate | None = None
-    output: QueryTemplate | None = None
 
 
 Number: TypeAlias = int | float | Path | Query | None
@@ -232,29 +218,18 @@ class Distribution:
 
 
 @record
-class Map:
+class Map(_Call):
     """Runs its processor once for each item; its result is the array of outputs.
 
     `distribution` None is the inline mode. `max_concurrency` 0 means no limit of its own.
     """
 
-    name: str
-    next: str | None
     processor: Branch
     items: Path | Query | QueryTemplate
     item_selector: AnyTemplate | None
     max_concurrency: int | Path | Query
     distribution: Distribution | None
     is_misplaced: bool  # inline, with a field that only a distributed Map may have
-    input_path: Path | None
-    result_selector: Template | None
-    result_path: ReferencePath | None
-    output_path: Path | None
-    retry: tuple[Retrier, ...] = ()
-    catch: tuple[Catcher, ...] = ()
-    language: Language = "JSONPath"
-    assign: AnyTemplate | None = None
-    output: QueryTemplate | None = None
 
 
 State: TypeAlias = Pass | Task | Choice | Wait | Succeed | Fail | Parallel | Map

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from eventmill.asl.fields import did_you_mean
 from eventmill.asl.grammar import TERMINAL_TYPES
 from eventmill.asl.report import Place, Report
-from eventmill.asl.scopes import Scope, scopes_of
+from eventmill.asl.scopes import Scope, scopes_of, ways_of
 from eventmill.model import Json, record
 
 STATE_NAME_LENGTH_MAX = 80
@@ -32,15 +32,14 @@ def validate(document: dict[str, Json], report: Report) -> None:
     _check_names(scopes, report)
     _check_labels(scopes, report)
     _check_starts(scopes, report)
-    targets = [list(_targets(scope)) for scope in scopes]
-    for scope, listed in zip(scopes, targets, strict=True):
-        for target in listed:
+    for scope in scopes:
+        for target in _targets(scope):
             _check_target(target.name, scope, target.place, report)
     if scopes and not _has_end(scopes[0]):
         report.error("MISSING_END_STATE", None, "Workflow has no terminal state")
         return
-    for scope, listed in zip(scopes, targets, strict=True):
-        _check_reachable(scope, listed, report)
+    for scope in scopes:
+        _check_reachable(scope, report)
 
 
 def _targets(scope: Scope) -> Iterator[_Target]:
@@ -52,12 +51,8 @@ def _targets(scope: Scope) -> Iterator[_Target]:
 
 def _transitions(state: dict[str, Json], place: Place) -> Iterator[tuple[Json, Place]]:
     """What stands where a state names the one that follows it."""
-    yield state.get("Next"), place.field("Next")
-    for field in ("Choices", "Catch"):
-        entries = state.get(field)
-        for index, entry in enumerate(entries if isinstance(entries, list) else ()):
-            if isinstance(entry, dict):
-                yield entry.get("Next"), place.field(field).item(index).field("Next")
+    for way, at in ways_of(state, place):
+        yield way.get("Next"), at.field("Next")
     yield state.get("Default"), place.field("Default")
 
 
@@ -67,12 +62,9 @@ def _check_names(scopes: list[Scope], report: Report) -> None:
         for name in scope.states:
             place = scope.place.field("States").field(name)
             if len(name) > STATE_NAME_LENGTH_MAX:
-                report.error(
-                    "INVALID_STATE_NAME",
-                    place,
-                    f"State name '{name}' exceeds the {STATE_NAME_LENGTH_MAX}-character limit"
-                    " allowed by the service",
-                )
+                limit = f"{STATE_NAME_LENGTH_MAX}-character limit allowed by the service"
+                message = f"State name '{name}' exceeds the {limit}"
+                report.error("INVALID_STATE_NAME", place, message)
             elif not name:
                 report.error("INVALID_STATE_NAME", place, "State name cannot be empty")
             if name in seen:
@@ -101,12 +93,9 @@ def _check_starts(scopes: list[Scope], report: Report) -> None:
 
 def _check_target(name: str, scope: Scope, place: Place, report: Report) -> None:
     if name not in scope.states:
-        report.error(
-            "MISSING_TRANSITION_TARGET",
-            place,
-            f"Missing 'Next' target: {name}",  # the word is always Next, as in AWS
-            did_you_mean(name, scope.states),
-        )
+        message = f"Missing 'Next' target: {name}"  # the word is always Next, as in AWS
+        hint = did_you_mean(name, scope.states)
+        report.error("MISSING_TRANSITION_TARGET", place, message, hint)
 
 
 def _has_end(scope: Scope) -> bool:
@@ -117,11 +106,11 @@ def _has_end(scope: Scope) -> bool:
     )
 
 
-def _check_reachable(scope: Scope, targets: list[_Target], report: Report) -> None:
+def _check_reachable(scope: Scope, report: Report) -> None:
     if scope.start_at is None:
         return
     onward: dict[str, list[str]] = {}
-    for target in targets:
+    for target in _targets(scope):
         onward.setdefault(target.source, []).append(target.name)
     reached: set[str] = set()
     pending = [scope.start_at]
@@ -132,8 +121,5 @@ def _check_reachable(scope: Scope, targets: list[_Target], report: Report) -> No
             pending += onward.get(name, ())
     for name in scope.states:
         if name not in reached:
-            report.error(
-                "MISSING_TRANSITION_TARGET",
-                scope.place.field("States").field(name),
-                f'State "{name}" is not reachable.',
-            )
+            place = scope.place.field("States").field(name)
+            report.error("MISSING_TRANSITION_TARGET", place, f'State "{name}" is not reachable.')

@@ -10,7 +10,7 @@ from typing import Final
 from eventmill.asl.fields import members, texts
 from eventmill.asl.grammar import JSONATA, OF_ERROR, OF_RESULT
 from eventmill.asl.report import Place, Report
-from eventmill.asl.scopes import Scope, scopes_of
+from eventmill.asl.scopes import Scope, scopes_of, ways_of
 from eventmill.model import Json, record
 from eventmill.query.jsonata import compile_query, is_query
 
@@ -84,11 +84,8 @@ def check_variables(document: dict[str, Json], report: Report) -> None:
     for scope in scopes_of(document):
         assigned = list(_assigned(scope, document))
         outer = None if scope.outer is None else known[scope.outer.place.pointer]
-        variables = _Variables(
-            names=frozenset(each.text for each in assigned),
-            outer=outer,
-            sees_outer=not scope.distributed,
-        )
+        names = frozenset(each.text for each in assigned)
+        variables = _Variables(names=names, outer=outer, sees_outer=not scope.distributed)
         known[scope.place.pointer] = variables
         for each in assigned:
             _check_assigned(each, variables, report)
@@ -99,11 +96,8 @@ def _check_assigned(name: _Name, variables: _Variables, report: Report) -> None:
     if (mistake := _mistake_in(name.text)) is not None:
         report.schema(name.place, f"Variable name '{name.text}' {mistake}")
     elif variables.is_outer(name.text):
-        report.error(
-            "DUPLICATE_VARIABLE_NAME",
-            name.place,
-            f"The variable name '{name.text}' was already defined in a parent scope.",
-        )
+        message = f"The variable name '{name.text}' was already defined in a parent scope."
+        report.error("DUPLICATE_VARIABLE_NAME", name.place, message)
 
 
 def _check_read(
@@ -112,11 +106,8 @@ def _check_read(
     for _, state, place in scope.objects():
         for name in _read(state, place, _language(document, state)):
             if not variables.is_readable(name.text):
-                report.warning(
-                    "POSSIBLY_UNDEFINED_VARIABLE",
-                    name.place,
-                    f"Variable '{name.text}' is possibly not defined.",
-                )
+                message = f"Variable '{name.text}' is possibly not defined."
+                report.warning("POSSIBLY_UNDEFINED_VARIABLE", name.place, message)
 
 
 def _mistake_in(name: str) -> str | None:
@@ -137,18 +128,10 @@ def _language(document: dict[str, Json], state: dict[str, Json]) -> Json:
 def _assigned(scope: Scope, document: dict[str, Json]) -> Iterator[_Name]:
     for _, state, place in scope.objects():
         suffix = "" if _language(document, state) == JSONATA else ".$"
-        for assign, at in _assigns(state, place):
+        for way, at in ways_of(state, place):
+            assign = way.get("Assign")
             for key in assign if isinstance(assign, dict) else ():
-                yield _Name(text=key.removesuffix(suffix), place=at.field(key))
-
-
-def _assigns(state: dict[str, Json], place: Place) -> Iterator[tuple[Json, Place]]:
-    yield state.get("Assign"), place.field("Assign")
-    for field in ("Choices", "Catch"):
-        entries = state.get(field)
-        for index, entry in enumerate(entries if isinstance(entries, list) else ()):
-            if isinstance(entry, dict):
-                yield entry.get("Assign"), place.field(field).item(index).field("Assign")
+                yield _Name(text=key.removesuffix(suffix), place=at.field("Assign").field(key))
 
 
 def _read(state: dict[str, Json], place: Place, language: Json) -> Iterator[_Name]:

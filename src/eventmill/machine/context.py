@@ -14,7 +14,7 @@ from eventmill.machine.randomness import draws
 from eventmill.machine.tokens import task_token
 from eventmill.model import EMPTY_OBJECT, AuthorError, Json, Payload, encode_json
 from eventmill.query.environment import Environment
-from eventmill.query.jsonata import Query, QueryTemplate
+from eventmill.query.jsonata import QueryTemplate
 from eventmill.query.jsonpath import Path, PathNotFound
 
 
@@ -56,6 +56,18 @@ def environment(
     )
 
 
+def input_environment(
+    execution: Execution, frame: Frame, path: Path | None, *, item: Json = None
+) -> Environment:
+    """The same over the input of `frame`'s state after InputPath, which is `path`.
+
+    Raises:
+        AuthorError: The path leads nowhere.
+    """
+    surroundings = environment(execution, frame, frame.data, item=item)
+    return surroundings if is_whole(path) else surroundings.over(select(path, surroundings))
+
+
 def item_surroundings(
     execution: Execution, frame: Frame, data: Payload, lot: int
 ) -> Callable[[int, Json], Environment]:
@@ -92,6 +104,11 @@ def _variables(frame: Frame) -> Mapping[str, Json]:
     return seen
 
 
+def is_whole(path: Path | None) -> bool:
+    """Whether a path is `$`, as nearly all are: then there is nothing to evaluate."""
+    return path is not None and path.text == "$"
+
+
 def select(path: Path | None, surroundings: Environment) -> Payload:
     """What an InputPath or OutputPath leaves over; None is the path `null`."""
     return EMPTY_OBJECT if path is None else path.select(surroundings)
@@ -125,46 +142,36 @@ def dataset_of(execution: Execution, frame: Frame) -> list[Json] | dict[str, Jso
 
 
 def _read_items(state: Map, surroundings: Environment) -> list[Json] | dict[str, Json]:
-    if not isinstance(state.items, Path):
-        return _queried_items(state, state.items, surroundings)
-    if state.language == "JSONata":
-        return _input_items(surroundings.data)
-    data = select(state.input_path, surroundings)
-    path = state.items
-    try:
-        items = path.find(surroundings.over(data))
-    except PathNotFound:
-        step = path.text.rsplit(".", 1)[-1]
-        raise AuthorError(
-            REFERENCE_PATH_CONFLICT, f'Unable to apply step "{step}" to input {data.text.decode()}'
-        ) from None
-    if not isinstance(items, list):
-        cause = f'Reference path "{path.text}" must point to array.'
-        raise AuthorError(RUNTIME, cause, located=False)
-    return items
-
-
-def _input_items(data: Payload) -> list[Json]:
-    if isinstance(data.value, list):
-        return data.value
-    shown = encode_json(data.value).decode()
-    cause = f"Map state input must be an array but was: {shown}"
-    raise AuthorError(QUERY_EVALUATION_ERROR, cause, location="")
-
-
-def _queried_items(
-    state: Map, items: Query | QueryTemplate, surroundings: Environment
-) -> list[Json] | dict[str, Json]:
+    items = state.items
     if isinstance(items, QueryTemplate):
         value = items.render(surroundings).value
         assert isinstance(value, list), "a literal Items is an array"
         return value
+    if isinstance(items, Path):
+        return _items_at(items, state, surroundings)
     value = items.evaluate(surroundings)
+    if isinstance(value, list):
+        return value
     if isinstance(value, dict) and state.distribution is not None:
         return value
-    if not isinstance(value, list):
-        raise unexpected(items, "array", value)
-    return value
+    raise unexpected(items, "array", value)
+
+
+def _items_at(path: Path, state: Map, surroundings: Environment) -> list[Json]:
+    data = select(state.input_path, surroundings)
+    try:
+        items = path.find(surroundings.over(data))
+    except PathNotFound:
+        step = path.text.rsplit(".", 1)[-1]
+        cause = f'Unable to apply step "{step}" to input {data.text.decode()}'
+        raise AuthorError(REFERENCE_PATH_CONFLICT, cause) from None
+    if isinstance(items, list):
+        return items
+    if state.language == "JSONata":  # without Items, whatever the input is
+        cause = f"Map state input must be an array but was: {encode_json(items).decode()}"
+        raise AuthorError(QUERY_EVALUATION_ERROR, cause, location="")
+    cause = f'Reference path "{path.text}" must point to array.'
+    raise AuthorError(RUNTIME, cause, located=False)
 
 
 def _context_object(execution: Execution, frame: Frame, item: Json) -> Json:
@@ -180,10 +187,7 @@ def _context_object(execution: Execution, frame: Frame, item: Json) -> Json:
             "RoleArn": execution.role_arn,
             "RedriveCount": 0,
         },
-        "StateMachine": {
-            "Id": identity.state_machine_arn,
-            "Name": identity.state_machine_name,
-        },
+        "StateMachine": {"Id": identity.state_machine_arn, "Name": identity.state_machine_name},
         "State": _state(frame),
     }
     value = item or _item(execution, frame)

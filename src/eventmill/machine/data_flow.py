@@ -3,16 +3,14 @@
 Source: "Processing input and output in Step Functions" of the developer guide.
 """
 
-from collections.abc import Sequence
-
+from eventmill.asl.retry import Catcher
 from eventmill.asl.syntax import Choice, Map, Parallel, Pass, Succeed, Task, Wait
 from eventmill.machine.assigning import assigned
-from eventmill.machine.context import environment, select
+from eventmill.machine.context import environment, input_environment, is_whole, select
 from eventmill.machine.decision import Decision
 from eventmill.machine.execution import Execution, Frame
 from eventmill.model import Json, Payload, encode_json
 from eventmill.query.jsonata import QueryTemplate
-from eventmill.query.jsonpath import Path
 
 
 def effective_input(execution: Execution, frame: Frame, state: Pass | Task | Parallel) -> Payload:
@@ -21,13 +19,10 @@ def effective_input(execution: Execution, frame: Frame, state: Pass | Task | Par
     Raises:
         AuthorError: A path leads nowhere, or an intrinsic fails.
     """
-    if state.parameters is None and _is_whole(state.input_path):
+    if state.parameters is None and is_whole(state.input_path):
         return frame.data
-    surroundings = environment(execution, frame, frame.data)
-    data = select(state.input_path, surroundings)
-    if state.parameters is None:
-        return data
-    return state.parameters.render(surroundings.over(data))
+    surroundings = input_environment(execution, frame, state.input_path)
+    return surroundings.data if state.parameters is None else state.parameters.render(surroundings)
 
 
 def output(
@@ -44,22 +39,22 @@ def output(
     if state.output is not None:
         return state.output.render(environment(execution, frame, frame.data, result=result))
     combined = placed(frame, state, result)
-    if _is_whole(state.output_path):
+    if is_whole(state.output_path):
         return combined
     return select(state.output_path, environment(execution, frame, combined))
 
 
-def placed(frame: Frame, state: Pass | Task | Parallel | Map, result: Payload) -> Payload:
-    """The state's raw input with the `result` where ResultPath puts it.
+def placed(frame: Frame, way: Pass | Task | Parallel | Map | Catcher, result: Payload) -> Payload:
+    """The state's raw input with the `result` where the ResultPath of `way` puts it.
 
     Raises:
         AuthorError: The path cannot be written.
     """
-    if state.result_path is None:
+    if way.result_path is None:
         return frame.data
-    if state.result_path.text == "$":
+    if way.result_path.text == "$":
         return result
-    return Payload.of(state.result_path.put(frame.data.value, result.value))
+    return Payload.of(way.result_path.put(frame.data.value, result.value))
 
 
 def selected(
@@ -104,11 +99,22 @@ def leave_with(
     decision.leave(frame, handed_on, variables(execution, frame, state, result))
 
 
+def gather(decision: Decision, frame: Frame, state: Parallel | Map) -> None:
+    """Exit a state with the outputs of its branches or iterations, all of them finished.
+
+    Raises:
+        AuthorError: The array does not pass what `leave_with` does with it.
+    """
+    decision.emit(frame, f"{type(state).__name__}StateSucceeded")
+    values: list[Json] = []
+    for result in frame.results:
+        assert result is not None, "every branch has finished"
+        values.append(result.value)
+    leave_with(decision, frame, state, Payload.of(values))
+
+
 def through(
-    execution: Execution,
-    frame: Frame,
-    state: Choice | Wait | Succeed,
-    output: QueryTemplate | None,
+    execution: Execution, frame: Frame, state: Choice | Wait | Succeed, output: QueryTemplate | None
 ) -> Payload:
     """What a state without a result hands on: its input after InputPath and OutputPath.
 
@@ -119,25 +125,9 @@ def through(
     """
     if output is not None:
         return output.render(environment(execution, frame, frame.data))
-    if _is_whole(state.input_path) and _is_whole(state.output_path):
+    if is_whole(state.input_path) and is_whole(state.output_path):
         return frame.data
-    surroundings = environment(execution, frame, frame.data)
-    data = select(state.input_path, surroundings)
-    return select(state.output_path, surroundings.over(data))
-
-
-def _is_whole(path: Path | None) -> bool:
-    """Whether a path is `$`, as nearly all are: then there is nothing to evaluate."""
-    return path is not None and path.text == "$"
-
-
-def array(results: Sequence[Payload | None]) -> Payload:
-    """The outputs of branches or iterations, all of them finished, as one array."""
-    values: list[Json] = []
-    for result in results:
-        assert result is not None, "every branch has finished"
-        values.append(result.value)
-    return Payload.of(values)
+    return select(state.output_path, input_environment(execution, frame, state.input_path))
 
 
 def shown(value: Json) -> str:

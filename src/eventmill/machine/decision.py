@@ -64,31 +64,21 @@ class Decision:
         evolve(self.execution, event)
         self.events.append(event)
 
-    def leave(self, frame: Frame, output: Payload, assigned: Payload | None = None) -> None:
-        """Exit the frame's state with `output`, for its own `Next`; `assigned` are variables.
-
-        Raises:
-            AuthorError: The output is over the quota.
-        """
-        self._exit(frame, output, assigned, None)
-
-    def leave_for(
-        self, frame: Frame, output: Payload, next: str, assigned: Payload | None = None
-    ) -> None:
-        """Exit the frame's state for another one than its own `Next`: a choice, a catch.
-
-        Raises:
-            AuthorError: The output is over the quota.
-        """
-        self._exit(frame, output, assigned, {"next": next})
-
-    def _exit(
+    def leave(
         self,
         frame: Frame,
         output: Payload,
-        assigned: Payload | None,
-        internal: dict[str, Json] | None,
+        assigned: Payload | None = None,
+        *,
+        next: str | None = None,
     ) -> None:
+        """Exit the frame's state with `output`; `assigned` are variables.
+
+        A choice and a catch say which state is `next`; else it is the state's own `Next`.
+
+        Raises:
+            AuthorError: The output is over the quota.
+        """
         state = frame.state
         assert state is not None
         if len(output) > self.execution.quotas.payload_bytes_max:
@@ -96,6 +86,7 @@ class Decision:
         details: Details = {"name": state.name, "output": output}
         if assigned is not None:
             details["assignedVariables"] = assigned
+        internal: dict[str, Json] | None = None if next is None else {"next": next}
         self.emit(frame, f"{type(state).__name__}StateExited", details, internal=internal)
         if frame.next is None:
             self.finished.append(frame)

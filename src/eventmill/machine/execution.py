@@ -5,6 +5,7 @@ execution recovers from its log alike under every version of the engine.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from heapq import heappop, heappush
 from typing import Final
 
@@ -84,20 +85,19 @@ class Variable:
     size: int
 
 
+@record
 class MapRun:
     """A Map Run that was started and has not ended, named by the id of its Started event.
 
     `settings` are what that event notes, as `states/distributed_map.py` wrote it.
     """
 
-    __slots__ = ("arn", "id", "settings")
-
-    def __init__(self, event: HistoryEvent) -> None:
-        self.id = event.id
-        self.arn = event.text("mapRunArn")
-        self.settings = event.internal or {}
+    id: int
+    arn: str
+    settings: dict[str, Json]
 
 
+@dataclass(slots=True, eq=False, repr=False)
 class Frame:
     """One sequence of states that runs: the execution's own, a branch's or an iteration's.
 
@@ -105,58 +105,37 @@ class Frame:
     `next` is finished. `data` is the input of the state it is in, else the output of the last.
     """
 
-    __slots__ = (
-        "before_id",
-        "children",
-        "data",
-        "due_ms",
-        "entered_id",
-        "entered_ms",
-        "id",
-        "index",
-        "items",
-        "last_id",
-        "length",
-        "map_run",
-        "next",
-        "parent",
-        "results",
-        "retries",
-        "retry_count",
-        "retrying",
-        "state",
-        "states",
-        "task",
-        "variables",
-    )
+    id: int
+    parent: "Frame | None"
+    index: int
+    states: Mapping[str, State]
+    next: str | None
+    state: State | None = None
+    data: Payload = EMPTY_OBJECT
+    entered_id: int = 0
+    before_id: int = 0  # the id that the Entered event points back to
+    entered_ms: int = 0
+    last_id: int = 0  # the id that the next event of this frame points back to
+    retries: dict[int, int] = field(default_factory=dict)  # retrier -> attempts made
+    retry_count: int = 0
+    due_ms: int | None = None  # when a Wait ends or a retry begins
+    retrying: bool = False
+    task: RunningTask | None = None
+    map_run: MapRun | None = None
+    # Assigned in this frame; inner ones see them.
+    variables: dict[str, Variable] = field(default_factory=dict)
+    children: "dict[int, Frame]" = field(default_factory=dict)  # by index; finished ones are gone
+    results: list[Payload | None] = field(default_factory=list)
+    length: int = 0  # how many branches or items there are
+    # Of a Map; a cache, made when first needed.
+    items: list[Json] | dict[str, Json] | None = None
 
-    def __init__(self, id: int, parent: "Frame | None", index: int, branch: Branch) -> None:
-        self.id = id
-        self.parent = parent
-        self.index = index
-        self.states: Mapping[str, State] = branch.states
-        self.state: State | None = None
-        self.next: str | None = branch.start_at
-        self.data: Payload = EMPTY_OBJECT
-        self.entered_id = 0
-        self.before_id = 0  # the id that the Entered event points back to
-        self.entered_ms = 0
-        self.last_id = 0  # the id that the next event of this frame points back to
-        self.retries: dict[int, int] = {}  # retrier -> attempts made
-        self.retry_count = 0
-        self.due_ms: int | None = None  # when a Wait ends or a retry begins
-        self.retrying = False
-        self.task: RunningTask | None = None
-        self.map_run: MapRun | None = None
-        self.variables: dict[str, Variable] = {}  # assigned in this frame; inner ones see them
-        self._leave_children()
-
-    def _leave_children(self) -> None:
-        self.children: dict[int, Frame] = {}  # by index; finished ones are gone
-        self.results: list[Payload | None] = []
-        self.length = 0  # how many branches or items there are
-        # Of a Map; a cache, made when first needed.
-        self.items: list[Json] | dict[str, Json] | None = None
+    def leave_children(self) -> None:
+        """Be without branches and iterations, as at first; for `Execution` alone."""
+        self.children = {}
+        self.results = []
+        self.length = 0
+        self.items = None
 
     @property
     def admitted(self) -> int:
@@ -185,7 +164,7 @@ class Execution:
         self.role_arn = ""
         self.seed = 0
         self.deadline_ms: int | None = None
-        self.root = Frame(ROOT, None, 0, Branch(start_at=machine.start_at, states=machine.states))
+        self.root = Frame(ROOT, None, 0, machine.states, machine.start_at)
         self.frames: dict[int, Frame] = {ROOT: self.root}
         self.frames_made = 1
         self.tasks: dict[int, Frame] = {}
@@ -199,12 +178,10 @@ class Execution:
     def next_due_ms(self) -> int | None:
         """When time has something to say to this execution next."""
         self._forget_outdated_timers()
-        due = self._timers[0][0] if self._timers else None
         if self.status != RUNNING:
             return None
-        if self.deadline_ms is None or due is None:
-            return due if self.deadline_ms is None else self.deadline_ms
-        return min(due, self.deadline_ms)
+        due = [at_ms for at_ms, _ in self._timers[:1]]
+        return min(due if self.deadline_ms is None else [*due, self.deadline_ms], default=None)
 
     def due_frames(self, now_ms: int) -> list[Frame]:
         """The frames whose time has come, in the order in which they fell due."""
@@ -228,7 +205,7 @@ class Execution:
             self.drop_task(child)
             self.drop_children(child)
             self.drop_frame(child)
-        frame._leave_children()
+        frame.leave_children()
 
     def drop_frame(self, frame: Frame) -> None:
         """Forget a branch or an iteration, and its variables with it; for `evolve` alone."""
@@ -316,10 +293,8 @@ def _ended(status: str) -> "_Evolve":
         if "output" in details:
             execution.output = event.payload("output")
         else:
-            error, cause = details.get("error"), details.get("cause")
-            assert error is None or isinstance(error, str)
-            assert cause is None or isinstance(cause, str)
-            execution.failure = Failure(error=error, cause=cause)
+            reason = {name: event.text(name) for name in ("error", "cause") if name in details}
+            execution.failure = Failure(**reason)
         execution.drop_task(execution.root)
         execution.drop_children(execution.root)
         execution.root.due_ms = None
@@ -393,8 +368,8 @@ def _begun(frame: Frame, event: HistoryEvent) -> None:
 
 def _task_scheduled(execution: Execution, frame: Frame, event: HistoryEvent) -> None:
     _begun(frame, event)
-    field = "input" if event.type == "LambdaFunctionScheduled" else "parameters"
-    frame.task = RunningTask(event, event.payload(field))
+    where = "input" if event.type == "LambdaFunctionScheduled" else "parameters"
+    frame.task = RunningTask(event, event.payload(where))
     execution.tasks[event.id] = frame
     execution.set_timer(frame, frame.task.deadline_ms)
     execution.set_timer(frame, frame.task.heartbeat_due_ms)
@@ -439,7 +414,8 @@ def _map_started(execution: Execution, frame: Frame, event: HistoryEvent) -> Non
 
 
 def _map_run_started(execution: Execution, frame: Frame, event: HistoryEvent) -> None:
-    frame.map_run = MapRun(event)
+    arn, settings = event.text("mapRunArn"), event.internal or {}
+    frame.map_run = MapRun(id=event.id, arn=arn, settings=settings)
     frame.last_id = event.id
     execution.map_runs[event.id] = frame
 
@@ -461,7 +437,7 @@ def _iteration_started(execution: Execution, frame: Frame, event: HistoryEvent) 
 
 
 def _add_child(execution: Execution, frame: Frame, branch: Branch, event: HistoryEvent) -> None:
-    child = Frame(execution.frames_made, frame, frame.admitted, branch)
+    child = Frame(execution.frames_made, frame, frame.admitted, branch.states, branch.start_at)
     child.last_id = event.id
     execution.frames_made += 1
     execution.frames[child.id] = child
@@ -498,25 +474,20 @@ _EVOLVE: Final[dict[str, _Evolve]] = {
     "TaskScheduled": _task_scheduled,
     "TaskStarted": _task_started,
     "TaskSubmitted": _advances,
-    "TaskSucceeded": _task_ended,
-    "TaskFailed": _task_ended,
-    "TaskTimedOut": _task_ended,
-    "TaskStateAborted": _changes_nothing,
-    "WaitStateAborted": _changes_nothing,
     "LambdaFunctionScheduled": _task_scheduled,
     "LambdaFunctionStarted": _task_started,
-    "LambdaFunctionSucceeded": _task_ended,
-    "LambdaFunctionFailed": _task_ended,
-    "LambdaFunctionTimedOut": _task_ended,
+    **{
+        f"{prefix}{outcome}": _task_ended
+        for prefix in ("Task", "LambdaFunction")
+        for outcome in ("Succeeded", "Failed", "TimedOut")
+    },
     "ParallelStateStarted": _parallel_started,
     "ParallelStateSucceeded": _changes_nothing,
     "ParallelStateFailed": _children_failed,
-    "ParallelStateAborted": _changes_nothing,
     "EvaluationFailed": _advances,
     "MapStateStarted": _map_started,
     "MapStateSucceeded": _changes_nothing,
     "MapStateFailed": _children_failed,
-    "MapStateAborted": _changes_nothing,
     "MapRunStarted": _map_run_started,
     "MapRunSucceeded": _map_run_succeeded,
     "MapRunFailed": _map_run_failed,
@@ -524,6 +495,7 @@ _EVOLVE: Final[dict[str, _Evolve]] = {
     "MapIterationSucceeded": _advances,
     "MapIterationFailed": _changes_nothing,
     "MapIterationAborted": _changes_nothing,
+    **{f"{kind}StateAborted": _changes_nothing for kind in ("Task", "Wait", "Parallel", "Map")},
 }
 EVENT_TYPES: Final = frozenset(_EVOLVE)
 

@@ -19,50 +19,49 @@ class StartExecution:
 
 
 @record
-class TaskStarted:
+class TaskFact:
+    """What happened to the task that event `task` scheduled."""
+
+    task: int
+
+
+@record
+class TaskStarted(TaskFact):
     """The executor has begun to carry out the task scheduled by event `task`."""
 
-    task: int
-
 
 @record
-class TaskSubmitted:
+class TaskSubmitted(TaskFact):
     """The call of a `.waitForTaskToken` task was answered; the task itself goes on waiting."""
 
-    task: int
     output: Payload
 
 
 @record
-class TaskSucceeded:
+class TaskSucceeded(TaskFact):
     """The task has a result."""
 
-    task: int
     output: Payload
 
 
 @record
-class TaskOversized:
+class TaskOversized(TaskFact):
     """The task has a result of so many bytes, more than the quota; it is not kept."""
 
-    task: int
     bytes: int
 
 
 @record
-class TaskFailed:
+class TaskFailed(TaskFact):
     """The task failed, under a name that Retry and Catch can match."""
 
-    task: int
     error: str | None
     cause: str | None
 
 
 @record
-class TaskHeartbeat:
+class TaskHeartbeat(TaskFact):
     """Whoever holds the task's token is alive."""
-
-    task: int
 
 
 @record
@@ -96,15 +95,5 @@ class StopExecution:
 
 
 Fact: TypeAlias = (
-    StartExecution
-    | TaskStarted
-    | TaskSubmitted
-    | TaskSucceeded
-    | TaskOversized
-    | TaskFailed
-    | TaskHeartbeat
-    | MapRunSucceeded
-    | MapRunFailed
-    | TimeReached
-    | StopExecution
+    StartExecution | TaskFact | MapRunSucceeded | MapRunFailed | TimeReached | StopExecution
 )

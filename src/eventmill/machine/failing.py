@@ -4,26 +4,19 @@ Source: "Handling errors in Step Functions workflows"; the order of events is th
 """
 
 from collections.abc import Callable
-from typing import Final
 
 from eventmill.asl.error_names import HEARTBEAT_TIMEOUT, RUNTIME, TIMEOUT
 from eventmill.asl.retry import Catcher, Retrier, first_match
 from eventmill.asl.syntax import Map, Parallel, Task, Wait
 from eventmill.machine.assigning import assigned
 from eventmill.machine.context import environment
+from eventmill.machine.data_flow import placed
 from eventmill.machine.decision import Decision
 from eventmill.machine.execution import Frame
-from eventmill.machine.history import RETRY_SCHEDULED, Details
+from eventmill.machine.history import RETRY_SCHEDULED, Details, reason_of
 from eventmill.machine.randomness import fraction
 from eventmill.model import AuthorError, Failure, Payload
 from eventmill.query.template import Template
-
-_ABORTED: Final = {
-    Task: "TaskStateAborted",
-    Wait: "WaitStateAborted",
-    Parallel: "ParallelStateAborted",
-    Map: "MapStateAborted",
-}
 
 
 def attempt(decision: Decision, frame: Frame, work: Callable[[], None]) -> None:
@@ -35,7 +28,7 @@ def attempt(decision: Decision, frame: Frame, work: Callable[[], None]) -> None:
         failure = _located(error, frame, entered_id)
         if error.location is not None:
             before_id = _before_evaluation(frame, error.location)
-            write_evaluation_failed(decision, frame, failure, error.location, before_id)
+            _write_evaluation_failed(decision, frame, failure, error.location, before_id)
         fail(decision, frame, failure)
 
 
@@ -58,19 +51,14 @@ def _before_evaluation(frame: Frame, location: str) -> int:
     return frame.before_id if just_entered and location != "Timestamp" else frame.last_id
 
 
-def write_evaluation_failed(
-    decision: Decision,
-    frame: Frame,
-    failure: Failure,
-    location: str,
-    after_id: int,
+def _write_evaluation_failed(
+    decision: Decision, frame: Frame, failure: Failure, location: str, after_id: int
 ) -> None:
     """Say which field of the frame's state could not be evaluated; "" is its input."""
     assert frame.state is not None
-    where: Details = {"location": location, "state": frame.state.name}
-    if not location:
-        del where["location"]
-    details = {**_details(failure), **where}
+    where: Details = {"location": location} if location else {}
+    where["state"] = frame.state.name
+    details = {**reason_of(_reported(failure)), **where}
     decision.emit(frame, "EvaluationFailed", details, previous_id=after_id)
 
 
@@ -89,17 +77,13 @@ def fail(decision: Decision, frame: Frame, failure: Failure, after_id: int | Non
 def end(decision: Decision, type: str, failure: Failure, previous_id: int) -> None:
     """End the execution badly; nothing in it runs on."""
     root = decision.execution.root
-    decision.emit(root, type, _details(failure), previous_id=previous_id)
+    decision.emit(root, type, reason_of(_reported(failure)), previous_id=previous_id)
     decision.runnable.clear()
     decision.finished.clear()
 
 
 def _retry_or_catch(
-    decision: Decision,
-    frame: Frame,
-    state: Task | Parallel | Map,
-    failure: Failure,
-    after_id: int,
+    decision: Decision, frame: Frame, state: Task | Parallel | Map, failure: Failure, after_id: int
 ) -> None:
     retrier = first_match(state.retry, failure.error)
     # The first retrier that matches owns the error; no later one is asked when it is used up.
@@ -127,8 +111,7 @@ def _schedule_retry(
     jitter = fraction(execution.seed, execution.sequence)
     delay = retrier.delay_seconds(frame.retries.get(index, 0) + 1, jitter=jitter)
     due_ms = decision.now_ms + round(delay * 1000)
-    noted = {"retrier": index, "due_ms": due_ms}
-    decision.note(frame, RETRY_SCHEDULED, {**noted}, after_id)
+    decision.note(frame, RETRY_SCHEDULED, {"retrier": index, "due_ms": due_ms}, after_id)
 
 
 def _catch(
@@ -140,11 +123,11 @@ def _catch(
     try:
         output = _caught_output(decision, frame, catcher, error_output)
         assigned = _caught_variables(decision, frame, catcher, error_output)
-        decision.leave_for(frame, output, catcher.next, assigned)
+        decision.leave(frame, output, assigned, next=catcher.next)
     except AuthorError as error:
         own = _located(error, frame, entered_id)
         if error.location is not None:
-            write_evaluation_failed(decision, frame, own, error.location, after_id)
+            _write_evaluation_failed(decision, frame, own, error.location, after_id)
             _write_state_failed(decision, frame, frame.last_id)
         _hand_on(decision, frame, own)
 
@@ -152,25 +135,19 @@ def _catch(
 def _caught_output(
     decision: Decision, frame: Frame, catcher: Catcher, error_output: Payload
 ) -> Payload:
-    execution = decision.execution
-    if catcher.output is not None:
-        surroundings = environment(execution, frame, frame.data, error_output=error_output)
-        return catcher.output.render(surroundings)
-    if catcher.result_path is None:
-        return frame.data
-    return Payload.of(catcher.result_path.put(frame.data.value, error_output.value))
+    if catcher.output is None:
+        return placed(frame, catcher, error_output)
+    surroundings = environment(decision.execution, frame, frame.data, error_output=error_output)
+    return catcher.output.render(surroundings)
 
 
 def _caught_variables(
     decision: Decision, frame: Frame, catcher: Catcher, error_output: Payload
 ) -> Payload | None:
-    if catcher.assign is None:
-        return None
-    execution = decision.execution
     # In a JSONPath state `$` is the error output here; in a JSONata state the input stays.
     data = error_output if isinstance(catcher.assign, Template) else frame.data
-    surroundings = environment(execution, frame, data, error_output=error_output)
-    return assigned(execution, frame, catcher.assign, surroundings)
+    surroundings = environment(decision.execution, frame, data, error_output=error_output)
+    return assigned(decision.execution, frame, catcher.assign, surroundings)
 
 
 def _hand_on(decision: Decision, frame: Frame, failure: Failure) -> None:
@@ -199,9 +176,9 @@ def _cut_siblings(decision: Decision, parent: Frame, failing: Frame) -> None:
 def _cut(decision: Decision, frame: Frame, last_id: int) -> None:
     for index in sorted(frame.children):
         _cut(decision, frame.children[index], last_id)
-    aborted = _ABORTED.get(type(frame.state))
-    if aborted is not None:
-        decision.emit(frame, aborted, previous_id=last_id)
+    if isinstance(frame.state, (Task, Wait, Parallel, Map)):
+        kind = type(frame.state).__name__
+        decision.emit(frame, f"{kind}StateAborted", previous_id=last_id)
 
 
 def _reported(failure: Failure) -> Failure:
@@ -209,9 +186,3 @@ def _reported(failure: Failure) -> Failure:
     if failure.error == HEARTBEAT_TIMEOUT:
         return Failure(error=TIMEOUT, cause=failure.cause)
     return failure
-
-
-def _details(failure: Failure) -> Details:
-    reported = _reported(failure)
-    pairs = {"error": reported.error, "cause": reported.cause}
-    return {name: text for name, text in pairs.items() if text is not None}

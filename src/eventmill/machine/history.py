@@ -7,35 +7,25 @@ the id 0, count for no quota, and GetExecutionHistory leaves them out.
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Final
 
-from eventmill.model import Json, Payload
+from eventmill.model import Failure, Json, Payload
 
 Details = dict[str, "Json | Payload"]
 
 
+@dataclass(slots=True, repr=False)
 class HistoryEvent:
     """One fact inside an execution. Never changed once made."""
 
-    __slots__ = ("at_ms", "details", "frame", "id", "internal", "previous_id", "type")
-
-    def __init__(
-        self,
-        id: int,
-        previous_id: int,
-        type: str,
-        at_ms: int,
-        frame: int,
-        details: Details | None = None,
-        internal: dict[str, Json] | None = None,
-    ) -> None:
-        self.id = id
-        self.previous_id = previous_id
-        self.type = type
-        self.at_ms = at_ms
-        self.frame = frame
-        self.details = details
-        self.internal = internal
+    id: int
+    previous_id: int
+    type: str
+    at_ms: int
+    frame: int
+    details: Details | None = None
+    internal: dict[str, Json] | None = None
 
     def payload(self, field: str) -> Payload:
         """The payload in `details[field]`."""
@@ -58,11 +48,6 @@ class HistoryEvent:
         assert isinstance(value, int), f"{field} of {self.type} is no number"
         return value
 
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, HistoryEvent) and all(
-            getattr(self, name) == getattr(other, name) for name in self.__slots__
-        )
-
     def __hash__(self) -> int:
         return hash((self.id, self.type, self.frame))
 
@@ -83,37 +68,24 @@ INTERNAL_TYPES: Final = frozenset({WAIT_SCHEDULED, RETRY_SCHEDULED, HEARTBEAT_RE
 # What AWS shows without the details that are kept here, for whoever decides the step again.
 UNSHOWN_DETAILS: Final = frozenset({"MapRunSucceeded"})
 
+_KINDS: Final = ("Pass", "Task", "Choice", "Wait", "Succeed", "Parallel", "Map")
+_DETAILED: Final = (
+    "ExecutionStarted ExecutionSucceeded ExecutionFailed ExecutionAborted ExecutionTimedOut"
+    " TaskScheduled TaskStarted TaskSubmitted TaskSucceeded TaskFailed TaskTimedOut"
+    " LambdaFunctionScheduled LambdaFunctionSucceeded LambdaFunctionFailed LambdaFunctionTimedOut"
+    " EvaluationFailed MapRunStarted MapRunFailed MapStateStarted MapIterationStarted"
+    " MapIterationSucceeded MapIterationFailed MapIterationAborted"
+)
+
 # Under which key AWS puts the details of a type; a type that is missing here has none.
 DETAILS_KEY: Final[Mapping[str, str]] = {
-    "ExecutionStarted": "executionStartedEventDetails",
-    "ExecutionSucceeded": "executionSucceededEventDetails",
-    "ExecutionFailed": "executionFailedEventDetails",
-    "ExecutionAborted": "executionAbortedEventDetails",
-    "ExecutionTimedOut": "executionTimedOutEventDetails",
-    **{
-        f"{kind}StateEntered": "stateEnteredEventDetails"
-        for kind in ("Pass", "Task", "Choice", "Wait", "Succeed", "Fail", "Parallel", "Map")
-    },
-    **{
-        f"{kind}StateExited": "stateExitedEventDetails"
-        for kind in ("Pass", "Task", "Choice", "Wait", "Succeed", "Parallel", "Map")
-    },
-    "TaskScheduled": "taskScheduledEventDetails",
-    "TaskStarted": "taskStartedEventDetails",
-    "TaskSubmitted": "taskSubmittedEventDetails",
-    "TaskSucceeded": "taskSucceededEventDetails",
-    "TaskFailed": "taskFailedEventDetails",
-    "TaskTimedOut": "taskTimedOutEventDetails",
-    "LambdaFunctionScheduled": "lambdaFunctionScheduledEventDetails",
-    "LambdaFunctionSucceeded": "lambdaFunctionSucceededEventDetails",
-    "LambdaFunctionFailed": "lambdaFunctionFailedEventDetails",
-    "LambdaFunctionTimedOut": "lambdaFunctionTimedOutEventDetails",
-    "EvaluationFailed": "evaluationFailedEventDetails",
-    "MapRunStarted": "mapRunStartedEventDetails",
-    "MapRunFailed": "mapRunFailedEventDetails",
-    "MapStateStarted": "mapStateStartedEventDetails",
-    "MapIterationStarted": "mapIterationStartedEventDetails",
-    "MapIterationSucceeded": "mapIterationSucceededEventDetails",
-    "MapIterationFailed": "mapIterationFailedEventDetails",
-    "MapIterationAborted": "mapIterationAbortedEventDetails",
+    **{f"{kind}StateEntered": "stateEnteredEventDetails" for kind in (*_KINDS, "Fail")},
+    **{f"{kind}StateExited": "stateExitedEventDetails" for kind in _KINDS},
+    **{type: f"{type[0].lower()}{type[1:]}EventDetails" for type in _DETAILED.split()},
 }
+
+
+def reason_of(failure: Failure) -> Details:
+    """The error and the cause of a failure, as far as they are known, as details of its event."""
+    reason = {"error": failure.error, "cause": failure.cause}
+    return {name: text for name, text in reason.items() if text is not None}

@@ -7,38 +7,16 @@ events are stored or who runs a task. What it decides becomes true only through 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from eventmill.asl.error_names import RUNTIME, TIMEOUT
-from eventmill.asl.syntax import (
-    Choice,
-    Fail,
-    Map,
-    Parallel,
-    Pass,
-    Succeed,
-    Task,
-    Wait,
-)
-from eventmill.machine import failing
+from eventmill.asl.syntax import Choice, Fail, Map, Parallel, Pass, Succeed, Task, Wait
+from eventmill.machine import facts, failing
 from eventmill.machine.commands import CancelMap, CancelTask, Command
 from eventmill.machine.decision import Decision, HistoryIsFull
 from eventmill.machine.execution import RUNNING, Execution, Frame, is_late, running_tasks
-from eventmill.machine.facts import (
-    Fact,
-    MapRunFailed,
-    MapRunSucceeded,
-    StartExecution,
-    StopExecution,
-    TaskFailed,
-    TaskHeartbeat,
-    TaskOversized,
-    TaskStarted,
-    TaskSubmitted,
-    TaskSucceeded,
-    TimeReached,
-)
-from eventmill.machine.history import Details, HistoryEvent
+from eventmill.machine.facts import Fact, TaskFact
+from eventmill.machine.history import HEARTBEAT_RECEIVED, Details, HistoryEvent
 from eventmill.machine.states import (
     choice,
     distributed_map,
@@ -63,22 +41,23 @@ class Step:
     commands: tuple[Command, ...]
 
 
-_ENTER: Final[Mapping[type, Callable[[Decision, Frame, Any], None]]] = {
+_Act: TypeAlias = Callable[[Decision, Frame, Any], None]
+
+_ATTEMPT: Final[Mapping[type, _Act]] = {
+    Task: task.schedule,
+    Parallel: parallel.begin,
+    Map: map_.begin,
+}
+_ENTER: Final[Mapping[type, _Act]] = {
+    **_ATTEMPT,
     Pass: pass_.enter,
-    Task: task.enter,
     Choice: choice.enter,
     Wait: wait.enter,
     Succeed: succeed.enter,
     Fail: fail.enter,
-    Parallel: parallel.enter,
-    Map: map_.enter,
 }
-
-
-_ABOUT_TASKS: Final = (
-    *(TaskStarted, TaskSubmitted, TaskSucceeded),
-    *(TaskOversized, TaskFailed, TaskHeartbeat),
-)
+# What time brings: the next attempt after a retry's delay, or the end of a Wait.
+_WAKE: Final[Mapping[type, _Act]] = {**_ATTEMPT, Wait: wait.over}
 
 
 def advance(execution: Execution, fact: Fact, now_ms: int) -> Step:
@@ -108,36 +87,36 @@ def outstanding(execution: Execution) -> list[Command]:
 
 def _as_recorded(execution: Execution, fact: Fact, now_ms: int) -> Fact:
     """The fact as it counts: an answer may come too late, or be too large to be kept."""
-    if not isinstance(fact, _ABOUT_TASKS):
+    if not isinstance(fact, TaskFact):
         return fact
     frame = execution.tasks.get(fact.task)
     if frame is not None and is_late(frame, now_ms):
-        return TimeReached()
-    if isinstance(fact, (TaskSucceeded, TaskSubmitted)):
+        return facts.TimeReached()
+    if isinstance(fact, (facts.TaskSucceeded, facts.TaskSubmitted)):
         size = len(fact.output)
         if size > execution.quotas.payload_bytes_max:
-            return TaskOversized(task=fact.task, bytes=size)
+            return facts.TaskOversized(task=fact.task, bytes=size)
     return fact
 
 
 def _absorb(decision: Decision, fact: Fact) -> None:
     execution = decision.execution
-    if isinstance(fact, StartExecution):
+    if isinstance(fact, facts.StartExecution):
         _start(decision, fact)
     elif execution.status != RUNNING:
         return
-    elif isinstance(fact, StopExecution):
+    elif isinstance(fact, TaskFact):
+        if fact.task in execution.tasks:
+            _task_reported(decision, execution.tasks[fact.task], fact)
+    elif isinstance(fact, facts.StopExecution):
         failing.end(decision, "ExecutionAborted", Failure(error=fact.error, cause=fact.cause), 0)
-    elif isinstance(fact, TimeReached):
+    elif isinstance(fact, facts.TimeReached):
         _time_reached(decision)
-    elif isinstance(fact, (MapRunSucceeded, MapRunFailed)):
-        if fact.map_run in execution.map_runs:
-            _map_run_ended(decision, execution.map_runs[fact.map_run], fact)
-    elif fact.task in execution.tasks:
-        _task_reported(decision, execution.tasks[fact.task], fact)
+    elif fact.map_run in execution.map_runs:
+        _map_run_ended(decision, execution.map_runs[fact.map_run], fact)
 
 
-def _start(decision: Decision, fact: StartExecution) -> None:
+def _start(decision: Decision, fact: facts.StartExecution) -> None:
     execution = decision.execution
     assert execution.status == "", "an execution starts once"
     internal: dict[str, Json] = {"seed": fact.seed}
@@ -148,28 +127,26 @@ def _start(decision: Decision, fact: StartExecution) -> None:
     decision.runnable.append((execution.root, fact.input))
 
 
-def _task_reported(
-    decision: Decision,
-    frame: Frame,
-    fact: TaskStarted | TaskSubmitted | TaskSucceeded | TaskOversized | TaskFailed | TaskHeartbeat,
-) -> None:
+def _task_reported(decision: Decision, frame: Frame, fact: TaskFact) -> None:
     match fact:
-        case TaskStarted():
+        case facts.TaskStarted():
             task.started(decision, frame)
-        case TaskSubmitted():
+        case facts.TaskSubmitted():
             task.submitted(decision, frame, fact.output)
-        case TaskSucceeded():
+        case facts.TaskSucceeded():
             failing.attempt(decision, frame, lambda: task.succeeded(decision, frame, fact.output))
-        case TaskOversized():
+        case facts.TaskOversized():
             task.failed(decision, frame, task.too_large_result(frame))
-        case TaskFailed():
+        case facts.TaskFailed():
             task.failed(decision, frame, Failure(error=fact.error, cause=fact.cause))
-        case TaskHeartbeat():
-            task.heartbeat(decision, frame)
+        case facts.TaskHeartbeat():
+            decision.note(frame, HEARTBEAT_RECEIVED, None)
 
 
-def _map_run_ended(decision: Decision, frame: Frame, fact: MapRunSucceeded | MapRunFailed) -> None:
-    if isinstance(fact, MapRunSucceeded):
+def _map_run_ended(
+    decision: Decision, frame: Frame, fact: facts.MapRunSucceeded | facts.MapRunFailed
+) -> None:
+    if isinstance(fact, facts.MapRunSucceeded):
         succeed = partial(distributed_map.succeeded, decision, frame, fact.output)
         failing.attempt(decision, frame, succeed)
     else:
@@ -192,24 +169,9 @@ def _time_reached(decision: Decision) -> None:
         # A task that has just timed out may have a retry scheduled, for later.
         is_due = frame.due_ms is not None and frame.due_ms <= decision.now_ms
         if is_due and decision.is_live(frame):
-            failing.attempt(decision, frame, partial(_wake, decision, frame))
+            wake = _WAKE[type(frame.state)]
+            failing.attempt(decision, frame, partial(wake, decision, frame, frame.state))
             _settle(decision)
-
-
-def _wake(decision: Decision, frame: Frame) -> None:
-    """The end of a Wait, or the next attempt after a retry's delay."""
-    state = frame.state
-    match state:
-        case Wait():
-            wait.over(decision, frame, state)
-        case Task():
-            task.schedule(decision, frame, state)
-        case Parallel():
-            parallel.begin(decision, frame, state)
-        case Map():
-            map_.begin(decision, frame, state)
-        case _:
-            raise AssertionError(f"{state} waits for no time")
 
 
 def _run(decision: Decision) -> None:

@@ -9,14 +9,22 @@ from hashlib import blake2b, md5
 from typing import Any
 
 from eventmill.asl.error_names import ITEM_READER_FAILED, RESULT_WRITER_FAILED, RUNTIME
-from eventmill.asl.syntax import Distribution, ItemBatcher, ItemReader, Map, ResultWriter
+from eventmill.asl.syntax import (
+    AnyTemplate,
+    Distribution,
+    ItemBatcher,
+    ItemReader,
+    Map,
+    ResultWriter,
+)
 from eventmill.machine import data_flow, failing
 from eventmill.machine.commands import RunMap
-from eventmill.machine.context import dataset_of, environment, item_surroundings, select
+from eventmill.machine.context import dataset_of, input_environment, item_surroundings
 from eventmill.machine.decision import Decision
 from eventmill.machine.execution import Execution, Frame
+from eventmill.machine.history import reason_of
 from eventmill.machine.map_run import Batching, Item, Reading, Writing
-from eventmill.machine.numbers import max_concurrency, percentage, whole_number
+from eventmill.machine.numbers import Look, look_of, max_concurrency, percentage, whole_number
 from eventmill.model import AuthorError, Failure, Json, Payload
 
 
@@ -50,11 +58,7 @@ def succeeded(decision: Decision, frame: Frame, output: Payload) -> None:
 
 def failed(decision: Decision, frame: Frame, failure: Failure) -> None:
     """The Map Run has failed."""
-    pairs = {"error": failure.error, "cause": failure.cause}
-    details: dict[str, Json | Payload] = {
-        name: text for name, text in pairs.items() if text is not None
-    }
-    decision.emit(frame, "MapRunFailed", details)
+    decision.emit(frame, "MapRunFailed", reason_of(failure))
     failing.fail(decision, frame, failure)
 
 
@@ -98,7 +102,7 @@ def _item_input(execution: Execution, frame: Frame, state: Map) -> Callable[[int
     if selector is None:
         return _bare_item
     assert run is not None
-    data = select(state.input_path, environment(execution, frame, frame.data))
+    data = input_environment(execution, frame, state.input_path).data
     surroundings = item_surroundings(execution, frame, data, run.id << 32)
 
     def selected(index: int, item: Item) -> Payload:
@@ -119,13 +123,10 @@ def _settings(
     execution: Execution, frame: Frame, state: Map, distribution: Distribution
 ) -> dict[str, Json]:
     """All that the Map Run goes by, worked out once; what a restarted shell is told again."""
+    look = look_of(execution, frame, state)
     concurrency = max_concurrency(execution, frame, state)
-    count = whole_number(
-        execution, frame, state, "ToleratedFailureCount", distribution.tolerated_count
-    )
-    share = percentage(
-        execution, frame, state, "ToleratedFailurePercentage", distribution.tolerated_percentage
-    )
+    count = whole_number(look, "ToleratedFailureCount", distribution.tolerated_count)
+    share = percentage(look, "ToleratedFailurePercentage", distribution.tolerated_percentage)
     if count is not None and count < 0:
         raise AuthorError(RUNTIME, "ToleratedFailureCount cannot be negative.")
     reader, batcher, writer = distribution.reader, distribution.batcher, distribution.writer
@@ -133,14 +134,14 @@ def _settings(
         "max_concurrency": concurrency,
         "tolerated_count": count or 0,
         "tolerated_percentage": share or 0,
-        "reading": None if reader is None else _read_by(execution, frame, state, reader),
-        "batching": None if batcher is None else _batch_by(execution, frame, state, batcher),
-        "writing": None if writer is None else _write_by(execution, frame, state, writer),
+        "reading": None if reader is None else _read_by(look, reader),
+        "batching": None if batcher is None else _batch_by(look, batcher),
+        "writing": None if writer is None else _write_by(look, writer),
     }
 
 
-def _read_by(execution: Execution, frame: Frame, state: Map, reader: ItemReader) -> Json:
-    given = _arguments(execution, frame, state, reader.arguments)
+def _read_by(look: Look, reader: ItemReader) -> Json:
+    given = _arguments(look, reader.arguments)
     return {
         "action": reader.action,
         "bucket": _text(given, "Bucket", ITEM_READER_FAILED),
@@ -153,19 +154,15 @@ def _read_by(execution: Execution, frame: Frame, state: Map, reader: ItemReader)
         "csv_delimiter": reader.csv_delimiter,
         "csv_headers": None if reader.csv_headers is None else list(reader.csv_headers),
         "items_pointer": reader.items_pointer,
-        "max_items": whole_number(execution, frame, state, "MaxItems", reader.items_max),
+        "max_items": whole_number(look, "MaxItems", reader.items_max),
     }
 
 
-def _batch_by(execution: Execution, frame: Frame, state: Map, batcher: ItemBatcher) -> Json:
-    surroundings = environment(execution, frame, frame.data)
-    surroundings = surroundings.over(select(state.input_path, surroundings))
-    given = None if batcher.input is None else batcher.input.render(surroundings)
+def _batch_by(look: Look, batcher: ItemBatcher) -> Json:
+    given = None if batcher.input is None else batcher.input.render(look())
     limits = {
-        "items_max": whole_number(execution, frame, state, "MaxItemsPerBatch", batcher.items_max),
-        "bytes_max": whole_number(
-            execution, frame, state, "MaxInputBytesPerBatch", batcher.bytes_max
-        ),
+        "items_max": whole_number(look, "MaxItemsPerBatch", batcher.items_max),
+        "bytes_max": whole_number(look, "MaxInputBytesPerBatch", batcher.bytes_max),
     }
     for limit in limits.values():
         if limit is not None and limit < 0:
@@ -173,8 +170,8 @@ def _batch_by(execution: Execution, frame: Frame, state: Map, batcher: ItemBatch
     return {**limits, "input": None if given is None else given.value}
 
 
-def _write_by(execution: Execution, frame: Frame, state: Map, writer: ResultWriter) -> Json:
-    given = _arguments(execution, frame, state, writer.arguments)
+def _write_by(look: Look, writer: ResultWriter) -> Json:
+    given = _arguments(look, writer.arguments)
     has_target = writer.arguments is not None
     return {
         "bucket": _text(given, "Bucket", RESULT_WRITER_FAILED) if has_target else None,
@@ -184,12 +181,10 @@ def _write_by(execution: Execution, frame: Frame, state: Map, writer: ResultWrit
     }
 
 
-def _arguments(execution: Execution, frame: Frame, state: Map, template: Any) -> dict[str, Json]:
+def _arguments(look: Look, template: AnyTemplate | None) -> dict[str, Json]:
     if template is None:
         return {}
-    surroundings = environment(execution, frame, frame.data)
-    data = select(state.input_path, surroundings)
-    given = template.render(surroundings.over(data)).value
+    given = template.render(look()).value
     assert isinstance(given, dict), "arguments are an object"
     return given
 

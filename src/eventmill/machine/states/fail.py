@@ -24,12 +24,12 @@ def enter(decision: Decision, frame: Frame, state: Fail) -> None:
 def _text(
     decision: Decision, frame: Frame, field: str, given: str | Template | Query | None
 ) -> str | None:
+    surroundings = environment(decision.execution, frame, frame.data)
     if isinstance(given, Query):
-        surroundings = environment(decision.execution, frame, frame.data)
-        return queried_text(given, given.evaluate(surroundings))
+        return queried_text(given, surroundings)
     if not isinstance(given, Template):
         return given
-    value = given.render(environment(decision.execution, frame, frame.data)).value
+    value = given.render(surroundings).value
     if not isinstance(value, str):
         raise AuthorError(RUNTIME, f"The {field} field must refer to a string")
     return value

@@ -6,7 +6,7 @@ An iteration is a frame while it runs and one payload afterwards; nothing recurs
 from eventmill.asl.error_names import RUNTIME
 from eventmill.asl.syntax import Map
 from eventmill.machine import data_flow
-from eventmill.machine.context import environment, items_of, select
+from eventmill.machine.context import input_environment, items_of
 from eventmill.machine.decision import Decision
 from eventmill.machine.execution import Frame
 from eventmill.machine.history import Details
@@ -15,18 +15,14 @@ from eventmill.machine.states import distributed_map
 from eventmill.model import AuthorError, Json, Payload
 
 
-def enter(decision: Decision, frame: Frame, state: Map) -> None:
-    """Start as many iterations as may run at once."""
-    begin(decision, frame, state)
-
-
 def begin(decision: Decision, frame: Frame, state: Map) -> None:
-    """Make an attempt, the first or one after a retry's delay."""
+    """Make an attempt, the first or one after a retry's delay.
+
+    As many iterations start as may run at once.
+    """
     if state.is_misplaced:
-        cause = (
-            "The ItemReader, ItemBatcher and ResultWriter fields are not supported for INLINE maps"
-        )
-        raise AuthorError(RUNTIME, cause)
+        fields = "ItemReader, ItemBatcher and ResultWriter fields"
+        raise AuthorError(RUNTIME, f"The {fields} are not supported for INLINE maps")
     if state.distribution is not None:
         distributed_map.begin(decision, frame, state, state.distribution)
         return
@@ -38,7 +34,7 @@ def begin(decision: Decision, frame: Frame, state: Map) -> None:
     if items:
         _admit(decision, frame, state, at_once, frame.last_id)
     else:
-        _succeed(decision, frame, state)
+        data_flow.gather(decision, frame, state)
 
 
 def iteration_finished(decision: Decision, frame: Frame, child: Frame) -> None:
@@ -50,7 +46,7 @@ def iteration_finished(decision: Decision, frame: Frame, child: Frame) -> None:
     if frame.admitted < frame.length:
         _admit(decision, frame, state, _at_once(decision, frame, state), child.last_id)
     elif not frame.children:
-        _succeed(decision, frame, state)
+        data_flow.gather(decision, frame, state)
 
 
 def _admit(decision: Decision, frame: Frame, state: Map, at_once: int, previous_id: int) -> None:
@@ -68,17 +64,11 @@ def _item_input(decision: Decision, frame: Frame, state: Map, index: int) -> Pay
     if state.item_selector is None:
         return Payload.of(value)
     item: Json = {"Index": index, "Value": value}
-    surroundings = environment(execution, frame, frame.data, item=item)
-    data = select(state.input_path, surroundings)
-    return state.item_selector.render(surroundings.over(data))
+    surroundings = input_environment(execution, frame, state.input_path, item=item)
+    return state.item_selector.render(surroundings)
 
 
 def _at_once(decision: Decision, frame: Frame, state: Map) -> int:
     quota = decision.execution.quotas.map_concurrency_max
     wanted = max_concurrency(decision.execution, frame, state)
     return min(wanted, quota) if wanted else quota
-
-
-def _succeed(decision: Decision, frame: Frame, state: Map) -> None:
-    decision.emit(frame, "MapStateSucceeded")
-    data_flow.leave_with(decision, frame, state, data_flow.array(frame.results))

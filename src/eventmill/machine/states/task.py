@@ -2,11 +2,7 @@
 
 from typing import Final
 
-from eventmill.asl.error_names import (
-    DATA_LIMIT_EXCEEDED,
-    HEARTBEAT_TIMEOUT,
-    TIMEOUT,
-)
+from eventmill.asl.error_names import DATA_LIMIT_EXCEEDED, HEARTBEAT_TIMEOUT, TIMEOUT
 from eventmill.asl.query_results import queried_number
 from eventmill.asl.syntax import TASK_TIMEOUT_SECONDS_DEFAULT, Resource, Task
 from eventmill.machine import data_flow, failing
@@ -14,8 +10,8 @@ from eventmill.machine.commands import RunTask
 from eventmill.machine.context import environment
 from eventmill.machine.decision import Decision, too_large
 from eventmill.machine.execution import Execution, Frame, is_late
-from eventmill.machine.history import HEARTBEAT_RECEIVED, Details
-from eventmill.machine.numbers import not_a, value_at
+from eventmill.machine.history import Details, reason_of
+from eventmill.machine.numbers import Look, look_of, not_a, value_at
 from eventmill.machine.tokens import task_token
 from eventmill.model import AuthorError, Failure, Payload
 from eventmill.query.jsonata import Query
@@ -25,11 +21,6 @@ from eventmill.query.jsonpath import Path
 _PREFIX: Final = {"function": "LambdaFunction", "integration": "Task"}
 
 SCHEDULED: Final = frozenset(f"{prefix}Scheduled" for prefix in _PREFIX.values())
-
-
-def enter(decision: Decision, frame: Frame, state: Task) -> None:
-    """Ask for the work."""
-    schedule(decision, frame, state)
 
 
 def schedule(decision: Decision, frame: Frame, state: Task) -> None:
@@ -56,23 +47,23 @@ def schedule(decision: Decision, frame: Frame, state: Task) -> None:
 
 
 def _add_limits(decision: Decision, frame: Frame, state: Task, details: Details) -> None:
-    timeout = _seconds(decision, frame, state, "TimeoutSeconds", state.timeout_seconds)
-    heartbeat = _seconds(decision, frame, state, "HeartbeatSeconds", state.heartbeat_seconds)
+    if state.timeout_seconds is None and state.heartbeat_seconds is None:
+        return
+    look = look_of(decision.execution, frame, state)
+    timeout = _seconds(look, "TimeoutSeconds", state.timeout_seconds)
+    heartbeat = _seconds(look, "HeartbeatSeconds", state.heartbeat_seconds)
     if timeout is not None and timeout < TASK_TIMEOUT_SECONDS_DEFAULT:
         details["timeoutInSeconds"] = timeout
     if heartbeat is not None:
         details["heartbeatInSeconds"] = heartbeat
 
 
-def _seconds(
-    decision: Decision, frame: Frame, state: Task, field: str, given: int | Path | Query | None
-) -> int | None:
+def _seconds(look: Look, field: str, given: int | Path | Query | None) -> int | None:
     if isinstance(given, Query):
-        surroundings = environment(decision.execution, frame, frame.data)
-        return queried_number(given, given.evaluate(surroundings))
+        return queried_number(given, look())
     if not isinstance(given, Path):
         return given
-    seconds = value_at(decision.execution, frame, state, given)
+    seconds = value_at(look, given)
     if isinstance(seconds, bool) or not isinstance(seconds, int) or seconds <= 0:
         not_a("integer", field, given, seconds)
     return seconds
@@ -83,9 +74,7 @@ def started(decision: Decision, frame: Frame) -> None:
     assert frame.task is not None
     if not frame.task.started:
         resource = _resource(frame)
-        # The event of a function ARN has no details.
-        details = None if resource.kind == "function" else _called(resource)
-        decision.emit(frame, _type(resource, "Started"), details)
+        decision.emit(frame, _type(resource, "Started"), _called(resource) or None)
 
 
 def submitted(decision: Decision, frame: Frame, output: Payload) -> None:
@@ -104,8 +93,7 @@ def succeeded(decision: Decision, frame: Frame, output: Payload) -> None:
     started(decision, frame)
     state, resource = frame.state, _resource(frame)
     assert isinstance(state, Task)
-    details: Details = {} if resource.kind == "function" else _called(resource)
-    decision.emit(frame, _type(resource, "Succeeded"), {**details, "output": output})
+    decision.emit(frame, _type(resource, "Succeeded"), {**_called(resource), "output": output})
     data_flow.leave_with(decision, frame, state, output)
 
 
@@ -122,11 +110,6 @@ def timed_out(decision: Decision, frame: Frame) -> Failure:
     started(decision, frame)
     _end_badly(decision, frame, "TimedOut", Failure(error=TIMEOUT))
     return Failure(error=TIMEOUT if late else HEARTBEAT_TIMEOUT)
-
-
-def heartbeat(decision: Decision, frame: Frame) -> None:
-    """Somebody is at work; the heartbeat's time counts from now."""
-    decision.note(frame, HEARTBEAT_RECEIVED, None)
 
 
 def too_large_result(frame: Frame) -> Failure:
@@ -161,11 +144,7 @@ def run_task(execution: Execution, frame: Frame) -> RunTask:
 
 def _end_badly(decision: Decision, frame: Frame, outcome: str, failure: Failure) -> None:
     resource = _resource(frame)
-    details: Details = {} if resource.kind == "function" else _called(resource)
-    if failure.error is not None:
-        details["error"] = failure.error
-    if failure.cause is not None:
-        details["cause"] = failure.cause
+    details = {**_called(resource), **reason_of(failure)}
     decision.emit(frame, _type(resource, outcome), details)
 
 
@@ -175,6 +154,9 @@ def _resource(frame: Frame) -> Resource:
 
 
 def _called(resource: Resource) -> Details:
+    """What the events of a task say of its resource: nothing, where it is a function's ARN."""
+    if resource.kind == "function":
+        return {}
     return {"resourceType": resource.service, "resource": resource.action}
 
 

@@ -8,11 +8,12 @@ from eventmill.asl.syntax import Wait
 from eventmill.instant import parse_instant
 from eventmill.machine import data_flow
 from eventmill.machine.assigning import assigned
-from eventmill.machine.context import environment, select
+from eventmill.machine.context import input_environment
 from eventmill.machine.decision import Decision
 from eventmill.machine.execution import Frame
 from eventmill.machine.history import WAIT_SCHEDULED
 from eventmill.model import AuthorError, Json
+from eventmill.query.environment import Environment
 from eventmill.query.jsonata import Query
 from eventmill.query.jsonpath import Path, PathNotFound
 
@@ -35,9 +36,7 @@ def over(decision: Decision, frame: Frame, state: Wait) -> None:
     """The time has come."""
     execution = decision.execution
     output = data_flow.through(execution, frame, state, state.output)
-    surroundings = environment(execution, frame, frame.data)
-    if state.assign is not None and state.language == "JSONPath":
-        surroundings = surroundings.over(select(state.input_path, surroundings))
+    surroundings = input_environment(execution, frame, state.input_path)
     decision.leave(frame, output, assigned(execution, frame, state.assign, surroundings))
 
 
@@ -46,69 +45,55 @@ def _due_ms(decision: Decision, frame: Frame, state: Wait) -> int:
         return state.timestamp
     if isinstance(state.seconds, int):
         return decision.now_ms + state.seconds * 1000
-    if isinstance(state.seconds, Query):
-        given = state.seconds.evaluate(environment(decision.execution, frame, frame.data))
-        return decision.now_ms + queried_number(state.seconds, given) * 1000
-    if isinstance(state.timestamp, Query):
-        given = state.timestamp.evaluate(environment(decision.execution, frame, frame.data))
-        return _queried_timestamp(given)
-    if isinstance(state.seconds, Path):
-        given = _read(decision, frame, state, "SecondsPath", state.seconds)
-        return decision.now_ms + _seconds(state.seconds, given) * 1000
-    assert state.timestamp is not None
-    given = _read(decision, frame, state, "TimestampPath", state.timestamp)
-    return _timestamp(state.timestamp, given)
+    surroundings = input_environment(decision.execution, frame, state.input_path)
+    if state.timestamp is not None:
+        return _timestamp(state.timestamp, surroundings)
+    assert state.seconds is not None
+    return decision.now_ms + _seconds(state.seconds, surroundings) * 1000
 
 
-def _read(decision: Decision, frame: Frame, state: Wait, field: str, path: Path) -> Json:
-    surroundings = environment(decision.execution, frame, frame.data)
-    data = select(state.input_path, surroundings)
+def _seconds(given: Path | Query, surroundings: Environment) -> int:
+    """A number of seconds; where a path leads to text, the service takes that, too."""
+    if isinstance(given, Query):
+        return queried_number(given, surroundings)
+    value = _read(given, "SecondsPath", surroundings)
     try:
-        return path.find(surroundings.over(data))
-    except PathNotFound:
-        cause = f"The {field} parameter does not reference an input value: {path.text}"
-        raise AuthorError(RUNTIME, cause) from None
-
-
-def _queried_timestamp(given: Json) -> int:
-    try:
-        if not isinstance(given, str):
+        if isinstance(value, bool) or not isinstance(value, (int, float, str)):
             raise ValueError
-        return parse_instant(given)
-    except (ValueError, OverflowError):
-        cause = (
-            "The Timestamp field cannot be parsed as an ISO-8601 extended offset date-time "
-            f"format string: {data_flow.shown(given)}"
-        )
-        raise AuthorError(QUERY_EVALUATION_ERROR, cause, location="Timestamp") from None
-
-
-def _seconds(path: Path, given: Json) -> int:
-    """A number of seconds; the service takes it as text, too."""
-    try:
-        if isinstance(given, bool) or not isinstance(given, (int, float, str)):
-            raise ValueError
-        seconds = int(given)
-        if seconds < 0 or seconds != float(given):
+        seconds = int(value)
+        if seconds < 0 or seconds != float(value):
             raise ValueError
     except (ValueError, OverflowError):
-        cause = f"The SecondsPath parameter does not reference a valid number: {path.text}"
-        raise AuthorError(RUNTIME, f"{cause} == {_shown(given)}") from None
+        cause = f"The SecondsPath parameter does not reference a valid number: {given.text}"
+        raise AuthorError(RUNTIME, f"{cause} == {data_flow.shown(value)}") from None
     return seconds
 
 
-def _timestamp(path: Path, given: Json) -> int:
+def _timestamp(given: Path | Query, surroundings: Environment) -> int:
+    if isinstance(given, Query):
+        value = given.evaluate(surroundings)
+    else:
+        value = _read(given, "TimestampPath", surroundings)
     try:
-        if not isinstance(given, str):
+        if not isinstance(value, str):
             raise ValueError
-        return parse_instant(given)
+        return parse_instant(value)
     except (ValueError, OverflowError):
-        cause = (
-            "The TimestampPath parameter does not reference a valid ISO-8601 extended offset "
-            f"date-time format string: {path.text} == {_shown(given)}"
-        )
+        raise _no_timestamp(given, value) from None
+
+
+def _no_timestamp(given: Path | Query, value: Json) -> AuthorError:
+    form, shown = "ISO-8601 extended offset date-time format string", data_flow.shown(value)
+    if isinstance(given, Query):
+        cause = f"The Timestamp field cannot be parsed as an {form}: {shown}"
+        return AuthorError(QUERY_EVALUATION_ERROR, cause, location="Timestamp")
+    cause = f"The TimestampPath parameter does not reference a valid {form}: {given.text}"
+    return AuthorError(RUNTIME, f"{cause} == {shown}")
+
+
+def _read(path: Path, field: str, surroundings: Environment) -> Json:
+    try:
+        return path.find(surroundings)
+    except PathNotFound:
+        cause = f"The {field} parameter does not reference an input value: {path.text}"
         raise AuthorError(RUNTIME, cause) from None
-
-
-def _shown(given: Json) -> str:
-    return given if isinstance(given, str) else str(data_flow.shown(given))
