@@ -9,14 +9,13 @@ from collections.abc import Mapping
 from typing import Final, Literal, TypeAlias
 
 from eventmill.arn import is_function_arn
-from eventmill.asl.report import SCHEMA_VALIDATION_FAILED, UNSUPPORTED_FEATURE
 from eventmill.asl.syntax import Resource
-from eventmill.model import record
 
 MachineType: TypeAlias = Literal["STANDARD", "EXPRESS"]
 
 _SYNC: Final = (".sync:2", ".sync")
 _CALLBACK: Final = ".waitForTaskToken"
+_SDK: Final = "aws-sdk"
 
 _INTEGRATION: Final = re.compile(r"arn:aws[a-z-]*:states:[^:]*:[^:]*:([^:]+):(.+)", re.DOTALL)
 _ACTIVITY: Final = re.compile(r"arn:aws[a-z-]*:states:[^:]+:\d+:activity:.+", re.DOTALL)
@@ -68,64 +67,66 @@ _OPTIMISED: Final[Mapping[str, frozenset[str]]] = {
 }
 
 
-@record
-class Refusal:
-    """Why a resource cannot be used; `code` tells AWS's reasons from ours."""
-
-    code: str
-    message: str
+class Refused(Exception):
+    """AWS refuses the resource; the message is its own."""
 
 
-def read_resource(text: str, machine_type: MachineType) -> Resource | Refusal:
-    """The resource that `text` names, or why a machine of this type cannot call it."""
+def read_resource(text: str, machine_type: MachineType) -> Resource:
+    """The resource that `text` names, whether it runs here or not: `what_lacks` tells.
+
+    Raises:
+        Refused: AWS has no such resource, or a machine of this type cannot call it.
+    """
     if not text.startswith("arn:") or "${" in text:
-        return _refused("Value is not a valid resource ARN")
+        raise Refused("Value is not a valid resource ARN")
     if is_function_arn(text):
         return Resource(text=text, kind="function", service="lambda", action="invoke")
     if _ACTIVITY.fullmatch(text):
         if machine_type == "EXPRESS":
-            return _refused("Express state machine does not support Activity ARN")
-        return _unsupported(text, "activities")
+            raise Refused("Express state machine does not support Activity ARN")
+        name = text.rsplit(":", 1)[-1]
+        return Resource(text=text, kind="function", service="activity", action=name)
     match = _INTEGRATION.fullmatch(text)
     if match is None or not _is_known(match[1], match[2]):
-        return _refused(
+        raise Refused(
             f"The resource provided {text} is not recognized. The value is not a valid resource"
             " ARN, or the resource is not available in this region."
         )
     return _integration(text, match[1], match[2], machine_type)
 
 
+def what_lacks(resource: Resource) -> str | None:
+    """Why the resource does not run here, although AWS has it; None when it does."""
+    if resource.service == "activity":
+        what = "activities"
+    elif resource.kind == "function" or f"{resource.service}:{resource.action}" in _OFFERED:
+        return None
+    else:
+        what = f"the integration {resource.service}:{resource.action}"
+    return (
+        f"Eventmill does not offer {what} yet ({resource.text}); Lambda function ARNs,"
+        " arn:aws:states:::lambda:invoke and its .waitForTaskToken do run"
+    )
+
+
 def _is_known(service: str, action: str) -> bool:
-    if service == "aws-sdk":
+    if service == _SDK:
         return not action.endswith(_SYNC) and re.fullmatch(r"\w+:\w+(\.\w+)?", action) is not None
     return action in _OPTIMISED.get(service, ())
 
 
-def _integration(
-    text: str, service: str, action: str, machine_type: MachineType
-) -> Resource | Refusal:
+def _integration(text: str, service: str, action: str, machine_type: MachineType) -> Resource:
     pattern = next((each for each in (*_SYNC, _CALLBACK) if action.endswith(each)), "")
     if machine_type == "EXPRESS" and pattern:
         # AWS's message ends in a space.
-        return _refused(f"Express state machine does not support '{pattern}' service integration ")
-    if f"{service}:{action}" not in _OFFERED:
-        return _unsupported(text, f"the integration {service}:{action}")
+        raise Refused(f"Express state machine does not support '{pattern}' service integration ")
+    if service == _SDK:  # the service behind it is a part of its name, as in aws-sdk:s3
+        behind, _, action = action.partition(":")
+        service = f"{service}:{behind}"
     return Resource(
         text=text,
         kind="integration",
         service=service,
         action=action,
         pattern="callback" if pattern == _CALLBACK else "request",
-    )
-
-
-def _refused(message: str) -> Refusal:
-    return Refusal(code=SCHEMA_VALIDATION_FAILED, message=message)
-
-
-def _unsupported(text: str, what: str) -> Refusal:
-    return Refusal(
-        code=UNSUPPORTED_FEATURE,
-        message=f"Eventmill does not offer {what} yet ({text}); Lambda function ARNs,"
-        " arn:aws:states:::lambda:invoke and its .waitForTaskToken do run",
     )

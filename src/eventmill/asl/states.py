@@ -14,8 +14,7 @@ from eventmill.asl.distribution import ONLY_DISTRIBUTED, check_inline, compile_d
 from eventmill.asl.error_handling import compile_catchers, compile_retriers
 from eventmill.asl.fields import Fields, members, object_at
 from eventmill.asl.grammar import JSONATA, JSONPATH, OF_INPUT, OF_RESULT
-from eventmill.asl.report import SCHEMA_VALIDATION_FAILED
-from eventmill.asl.resource import MachineType, Refusal, read_resource
+from eventmill.asl.resource import MachineType, Refused, read_resource, what_lacks
 from eventmill.model import Payload, record
 from eventmill.query.jsonata import Query, QueryTemplate
 from eventmill.query.jsonpath import Path, compile_path
@@ -191,14 +190,15 @@ def _resource(fields: Fields, setting: Setting) -> syntax.Resource | None:
     text = fields.text("Resource")
     if text is None:
         return None
-    resource = read_resource(text, setting.machine_type)
-    if isinstance(resource, Refusal):
-        if resource.code == SCHEMA_VALIDATION_FAILED:
-            fields.note(resource.message, "Resource")
-        else:
-            fields.report.unsupported(fields.place.field("Resource"), resource.message)
+    try:
+        resource = read_resource(text, setting.machine_type)
+    except Refused as refused:
+        fields.note(str(refused), "Resource")
         return None
-    if resource.kind == "integration":
+    lacking = what_lacks(resource)
+    if lacking is not None:
+        fields.report.unsupported(fields.place.field("Resource"), lacking)
+    elif resource.kind == "integration":
         _check_invocation(fields, text)
     return resource
 

@@ -35,9 +35,10 @@ Pattern: TypeAlias = Literal["request", "callback"]
 class Resource:
     """What a Task calls.
 
-    `kind` is `function` for the ARN of a Lambda function and `integration` for
-    `arn:aws:states:::service:action`; only those two run here so far. `pattern` is `callback`
-    for `.waitForTaskToken`, which is a part of `action`, as it is in histories.
+    `kind` is `function` for the ARN of a Lambda function, and of an activity, and `integration` for
+    `arn:aws:states:::service:action`; the service is one word with `aws-sdk:` where it is called
+    through that. `pattern` is `callback` for `.waitForTaskToken`, which is a part of `action`, as
+    it is in histories. Not everything that AWS has runs here: `eventmill.asl.resource` tells.
     """
 
     text: str

@@ -97,7 +97,7 @@ def _read(trial: Trial, reading: Reading, text: str) -> list[Item]:
     values = read_items(text, reading)
     if reading.items_pointer is not None:
         trial.stages["afterItemsPointer"] = encode_json(values).decode()
-    source = f"S3://{reading.bucket}/{reading.key}" if reading.key else f"S3://{reading.bucket}"
+    source = f"s3://{reading.bucket}/{reading.key}" if reading.key else f"s3://{reading.bucket}"
     return [Item(value=each, source=source) for each in values]
 
 

@@ -27,13 +27,13 @@ from eventmill.machine.history import HistoryEvent
 from eventmill.model import AWS_QUOTAS, EMPTY_OBJECT, Payload, Quotas, encode_json, record
 from eventmill.ports import ExecutionRow, Invocation
 from eventmill.rehearsal.clock import RehearsalLoop, VirtualClock
-from eventmill.rehearsal.definitions import Rehearsable, RehearsalCatalog, rehearsable, states_of
+from eventmill.rehearsal.definitions import rehearsable, states_of
 from eventmill.rehearsal.fields import Note
 from eventmill.rehearsal.mocks import Mocks, parse_mock
 from eventmill.rehearsal.objects import MemoryObjectStore
 from eventmill.rehearsal.outcome import Outcome, RehearsalBroken, path_of
 from eventmill.rehearsal.tasks import MockedTasks
-from eventmill.runtime.catalog import Machine
+from eventmill.runtime.catalog import Catalog, Machine
 from eventmill.runtime.engine import Engine, Start
 from eventmill.runtime.replay import history, replay
 
@@ -47,7 +47,7 @@ Handlers: TypeAlias = Path | Mapping[str, HandlerFunction]
 class Rehearsal:
     """One execution to rehearse. `start_ms` is when its virtual time begins."""
 
-    tested: Rehearsable
+    tested: Machine
     input: Payload = EMPTY_OBJECT
     mocks: Mocks
     handlers: Handlers | None = None
@@ -87,7 +87,7 @@ def rehearse(
         mistakes.append(f"{pointer}: {message}")
 
     parsed = {state: parse_mock(mock, f"/{state}", note) for state, mock in (mocks or {}).items()}
-    check_states(parsed, tested.machine, note)
+    check_states(parsed, tested, note)
     if mistakes:
         raise ValueError("the mocks have mistakes: " + "; ".join(mistakes))
     return perform(
@@ -178,7 +178,7 @@ class _Stage:
             time = asyncio.ensure_future(engine.keep_time())
             stack.callback(time.cancel)
             start = Start(
-                machine=rehearsal.tested.machine,
+                machine=rehearsal.tested,
                 name=rehearsal.execution_name,
                 input=rehearsal.input,
             )
@@ -198,7 +198,7 @@ class _Stage:
     def _engine(self, tasks: MockedTasks) -> Engine:
         """The engine of a server, over a log in memory."""
         home, quotas = self._rehearsal.home, self._rehearsal.quotas
-        catalog = RehearsalCatalog(self._events, home, quotas, self._rehearsal.tested.foreign)
+        catalog = Catalog(self._events, home, quotas)
         datasets = StoredDatasets(self._store)
         seeds = count(1)  # the same random numbers in each rehearsal
         return Engine(
@@ -248,7 +248,7 @@ class _Stage:
 
     async def _outcome(self, row: ExecutionRow, tasks: MockedTasks) -> Outcome:
         rows = await self._events.read(row.id)
-        definition = self._rehearsal.tested.machine.definition
+        definition = self._rehearsal.tested.definition
         execution = replay(Identity.of(row.arn, row.state_machine_arn), definition, rows)
         events: list[HistoryEvent] = history(rows)
         stop_ms = self._clock.now_ms() if execution.stop_ms is None else execution.stop_ms

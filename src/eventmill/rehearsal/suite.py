@@ -11,7 +11,7 @@ from eventmill.arn import is_name
 from eventmill.asl.positions import position_of
 from eventmill.errors import InvalidDefinition, ProjectError
 from eventmill.model import EMPTY_OBJECT, Json, Payload, record
-from eventmill.rehearsal.definitions import Rehearsable, rehearsable, states_of
+from eventmill.rehearsal.definitions import rehearsable, states_of
 from eventmill.rehearsal.expectation import Expectation, parse_expectation
 from eventmill.rehearsal.fields import Fields, pointer_to
 from eventmill.rehearsal.local_mocks import TestCases, parse_mock_file
@@ -75,7 +75,7 @@ def read_suite(path: Path, settings: Settings) -> Suite:
 class _Setting:
     """What a test takes over from its file where it says nothing itself."""
 
-    tested: Rehearsable
+    tested: Machine
     input: Payload
     mocks: Mocks
     objects: Mapping[str, bytes]
@@ -107,7 +107,7 @@ class _Reading:
     def _note(self, pointer: str, message: str) -> None:
         self._findings.append(_finding(self._document, pointer, message))
 
-    def _tested(self, fields: Fields) -> Rehearsable | None:
+    def _tested(self, fields: Fields) -> Machine | None:
         """The state machine under test: the one beside the file, or the one it names."""
         given = fields.text("StateMachine") if fields.has("StateMachine") else None
         name = given or f"{machine_of(self._document.path)}{WORKFLOW_ENDING}"
@@ -131,16 +131,16 @@ class _Reading:
             self._findings += (from_diagnostic(path, text, each) for each in error.diagnostics)
             return None
 
-    def _tests(self, fields: Fields, tested: Rehearsable) -> Iterator[Test]:
+    def _tests(self, fields: Fields, tested: Machine) -> Iterator[Test]:
         start_ms = fields.instant("StartTime") if fields.has("StartTime") else None
         mocked = fields.text("MockStateMachine") if fields.has("MockStateMachine") else None
         setting = _Setting(
             tested=tested,
             input=self._input(fields, EMPTY_OBJECT),
-            mocks=self._mocks(fields, tested.machine),
+            mocks=self._mocks(fields, tested),
             objects=dict(parse_objects(fields, self._folder)),
             cases=self._cases(fields),
-            mock_machine=mocked or tested.machine.name,
+            mock_machine=mocked or tested.name,
             start_ms=START_MS if start_ms is None else start_ms,
         )
         names: set[str] = set()
@@ -160,7 +160,7 @@ class _Reading:
         execution = fields.text("ExecutionName") if fields.has("ExecutionName") else None
         if execution is not None and not is_name(execution):
             fields.note(f"{execution!r} cannot name an execution", "ExecutionName")
-        own = self._mocks(fields, setting.tested.machine)
+        own = self._mocks(fields, setting.tested)
         rehearsal = Rehearsal(
             tested=setting.tested,
             input=self._input(fields, setting.input),
@@ -172,7 +172,7 @@ class _Reading:
             home=self._settings.home,
             quotas=self._settings.quotas,
         )
-        expectation = self._expectation(fields, setting.tested.machine)
+        expectation = self._expectation(fields, setting.tested)
         fields.refuse_others()
         line = _place(self._document, fields.pointer)[0]
         return Test(name=name, line=line, rehearsal=rehearsal, expectation=expectation)
@@ -218,9 +218,7 @@ class _Reading:
         except LookupError as error:
             fields.note(str(error.args[0]), "TestCase")
             return {}
-        check_states(
-            mocks, setting.tested.machine, lambda state, message: fields.note(message, "TestCase")
-        )
+        check_states(mocks, setting.tested, lambda state, message: fields.note(message, "TestCase"))
         return mocks
 
     def _expectation(self, fields: Fields, machine: Machine) -> Expectation:
