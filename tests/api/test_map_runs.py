@@ -48,7 +48,7 @@ async def test_a_map_run_is_described_with_its_counts(world: World, browser: Bro
         "status": "SUCCEEDED",
         "startDate": described["startDate"],
         "stopDate": described["stopDate"],
-        "maxConcurrency": 0,
+        "maxConcurrency": 2_147_483_647,
         "toleratedFailurePercentage": 0.0,
         "toleratedFailureCount": 1,
         "itemCounts": counts,

@@ -95,4 +95,4 @@ async def test_a_catalog_is_imported_from_a_folder_into_files(
     ]
     (bad,) = json.loads((bucket / failed["Key"]).read_text())
     assert [each["cents"] for each in products] == [3990, 14900, 8950, 5900, 2490]
-    assert "row 3 of S3://catalog/products.csv: the price must be a number" in bad["Cause"]
+    assert "row 3 of s3://catalog/products.csv: the price must be a number" in bad["Cause"]

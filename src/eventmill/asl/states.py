@@ -217,6 +217,8 @@ def _check_invocation(fields: Fields, resource: str) -> None:
             parameters.note("The field 'FunctionName' is required but was missing")
         for name in sorted(names - _INVOKE_FIELDS):
             parameters.note(f"The field '{name}' is not supported by Step Functions")
+        if isinstance(parameters.values.get("Payload"), bool | int | float):
+            parameters.note("The field 'Payload' must be a string, an array or an object")
 
 
 def _choice(name: str, fields: Fields) -> syntax.Choice:
@@ -247,7 +249,7 @@ def _map(name: str, fields: Fields, setting: Setting) -> syntax.Map | None:
     if distribution is not None and distribution.execution_type == "EXPRESS":
         setting = replace(setting, machine_type="EXPRESS")
     processor = _processor(processor_fields, setting)
-    items = _items(fields)
+    items = _items(fields, distributed=distribution is not None)
     selector = "ItemSelector" if "ItemSelector" in fields else "Parameters"
     if processor is None or items is None:
         return None
@@ -277,13 +279,14 @@ def _distribution(
     return None
 
 
-def _items(fields: Fields) -> Path | Query | QueryTemplate | None:
+def _items(fields: Fields, *, distributed: bool) -> Path | Query | QueryTemplate | None:
     """What a Map goes through; without a field for it, the input, whatever the language."""
     if fields.language == JSONPATH or "Items" not in fields:
         return fields.single_path("ItemsPath") if "ItemsPath" in fields else whole_input()
     if fields.has_query("Items"):
         return fields.query("Items")
-    if isinstance(fields.values["Items"], list):
+    value = fields.values["Items"]
+    if isinstance(value, list) or (distributed and isinstance(value, dict)):
         return fields.query_template("Items")
     hint = 'items are an array, or an expression such as "{% $states.input.items %}"'
     fields.note("Expected value of type Array", "Items", hint=hint)

@@ -62,7 +62,7 @@ async def _batches(store: ObjectStore, reading: Reading) -> AsyncIterator[list[I
 
 async def _listed(store: ObjectStore, reading: Reading) -> AsyncIterator[list[Item]]:
     """The objects below a prefix, or the items in them."""
-    source = f"S3://{reading.bucket}"
+    source = f"s3://{reading.bucket}"
     async with closing(store.list(reading.bucket, reading.prefix)) as objects:
         async for each in objects:
             if not reading.flatten:
@@ -102,7 +102,7 @@ async def _unloaded(store: ObjectStore, reading: Reading) -> AsyncIterator[list[
 
 async def _inventory(store: ObjectStore, reading: Reading) -> AsyncIterator[list[Item]]:
     """The objects that an inventory lists: an item for each, with the columns that it has."""
-    source = f"S3://{reading.bucket}/{reading.key}"
+    source = f"s3://{reading.bucket}/{reading.key}"
     try:
         content = store.read(reading.bucket, reading.key, version=reading.version)
         async with closing(content):
@@ -123,7 +123,7 @@ async def _object(
     store: ObjectStore, reading: Reading, bucket: str, key: str, version: str | None = None
 ) -> AsyncIterator[list[Item]]:
     """The items of one object, by its type."""
-    source = f"S3://{bucket}/{key}"
+    source = f"s3://{bucket}/{key}"
     try:
         async with closing(store.read(bucket, key, version=version)) as content:
             plain = decompressed(key, content)

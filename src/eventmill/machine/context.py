@@ -145,7 +145,7 @@ def _read_items(state: Map, surroundings: Environment) -> list[Json] | dict[str,
     items = state.items
     if isinstance(items, QueryTemplate):
         value = items.render(surroundings).value
-        assert isinstance(value, list), "a literal Items is an array"
+        assert isinstance(value, (list, dict)), "a literal Items is an array or an object"
         return value
     if isinstance(items, Path):
         return _items_at(items, state, surroundings)

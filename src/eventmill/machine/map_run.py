@@ -19,8 +19,8 @@ STATE_DATA: Final = "STATE_DATA"
 class Item:
     """One item of a dataset.
 
-    `source` is where it came from, as `$$.Map.Item.Source` tells it: `STATE_DATA`, `S3://bucket`
-    or `S3://bucket/key`. `key` is its key when the dataset is an object.
+    `source` is where it came from, as `$$.Map.Item.Source` tells it: `STATE_DATA`, `s3://bucket`
+    or `s3://bucket/key`. `key` is its key when the dataset is an object.
     """
 
     value: Json

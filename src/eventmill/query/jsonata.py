@@ -23,9 +23,9 @@ from eventmill.query.jsonata_dialect import (
     bindings,
     signed,
 )
-from eventmill.query.jsonata_infinity import last_operation, out_of_range
-from eventmill.query.jsonata_reference import compile_reference, whole
-from eventmill.query.jsonata_tokens import tokens
+from eventmill.query.jsonata_infinity import OUT_OF_RANGE, beyond, text_of
+from eventmill.query.jsonata_reference import LONG_END, compile_reference, whole
+from eventmill.query.jsonata_tokens import tokens, with_ascii_white_space
 
 _ERROR: Final = "States.QueryEvaluationError"
 
@@ -47,7 +47,6 @@ _WITHOUT_CODE: Final = {
 }
 
 _MEMBERS: Final = frozenset({"input", "result", "errorOutput", "context"})
-_LONG_END: Final = 1 << 63
 
 # Operators that came after the JSONata of the service, and the symbol that it stumbles over.
 _LATER_OPERATORS: Final = {"??": "?", "?:": ":"}
@@ -112,7 +111,7 @@ class Query:
         return f"($states := $.states; {names}{text}\n)"
 
     def _compile(self, text: str) -> jlens.Expression:
-        expression = jlens.Expression(text)
+        expression = jlens.Expression(with_ascii_white_space(text))
         for name, function, signature in signed(self._used):
             expression.register_function(name, function, signature)
         return expression
@@ -134,12 +133,12 @@ class Query:
         try:
             value: Json = self._run(self._expression, data, environment, draw)
         except _OutOfRange:
-            infinite = self._infinite(data, environment, draw)
-            if infinite is None:
+            told = self._beyond(data, environment, draw)
+            if told is None:
                 raise
-            return infinite
+            return told
         if value is not None:
-            return whole(float(value)) if type(value) is int and abs(value) >= _LONG_END else value
+            return whole(float(value)) if type(value) is int and abs(value) >= LONG_END else value
         _rewind(draw)
         match self._run(self._kind, data, environment, draw):
             case "null":
@@ -151,16 +150,18 @@ class Query:
                 raise self._fails("returned nothing (undefined).")
         raise self._fails("returned an unsupported result type.")
 
-    def _infinite(self, data: Any, environment: Environment, draw: Draw) -> str | None:
-        """The text of an infinity that the whole expression comes to, and no part of it."""
-        operation = last_operation(self.text)
-        if operation is None:
-            return None
+    def _beyond(self, data: Any, environment: Environment, draw: Draw) -> str | bool | None:
+        """What the expression comes to although a number in it is out of range."""
         _rewind(draw)
-        left, operator, right = operation
-        sides = (self._compile(self._block(side)) for side in (left, right))
-        first, second = (self._run(side, data, environment, draw) for side in sides)
-        return out_of_range(first, operator, second)
+
+        def run(part: str) -> object:
+            try:
+                return self._run(self._compile(self._block(part)), data, environment, draw)
+            except _OutOfRange:
+                return OUT_OF_RANGE
+
+        value = beyond(self.text, run)
+        return value if value is None or isinstance(value, bool) else text_of(value)
 
     def _run(
         self, expression: jlens.Expression, data: Any, environment: Environment, draw: Draw
@@ -311,7 +312,8 @@ def _unsupported(found: list[str], reads: Any, allowed: frozenset[str]) -> list[
     if document is not None and "$$" in whole:
         mistakes.append("Reference to '$$' is not supported.")
     elif isinstance(document, dict):
-        mistakes += [_reference(name, found) for name in document]
+        names = sorted(document, key=lambda name: _first(name, found))
+        mistakes += [_reference(name, found) for name in names]
     elif document is not None and whole:
         mistakes.append("Reference to '$' is not supported.")
     members = reads["bindings"].get("states", {})
@@ -319,6 +321,12 @@ def _unsupported(found: list[str], reads: Any, allowed: frozenset[str]) -> list[
         wrong = [name for name in members if name not in allowed]
         mistakes += [f"Field '$states.{name}' does not exist." for name in wrong]
     return list(dict.fromkeys(mistakes))
+
+
+def _first(name: str, found: list[str]) -> int:
+    """Where a name stands first; the last place when it is nowhere as it is."""
+    places = (place for place, each in enumerate(found) if each.strip("`") == name)
+    return next(places, len(found))
 
 
 def _reference(name: str, found: list[str]) -> str:

@@ -8,13 +8,14 @@ None is undefined; the signatures keep null out.
 import itertools
 import json
 import re
-from base64 import b64decode
+from base64 import b64decode, b64encode
 from collections.abc import Callable, Mapping
 from hashlib import new
 from math import isfinite, trunc
 from typing import Any, Final
+from urllib.parse import unquote_plus
 
-from eventmill.model import Json, record
+from eventmill.model import Json, encode_json, record
 from eventmill.query.environment import Draw
 from eventmill.query.intrinsic_functions import random_uuid
 from eventmill.query.java import Random
@@ -169,12 +170,30 @@ _BASE64: Final = re.compile(r"(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}(?:==)?|[A
 
 
 def base64decode(text: str | None = None) -> Json:
-    """`$base64decode` of JSONata, one character for each byte."""
+    """`$base64decode` of JSONata, to a text in UTF-8; broken sequences become U+FFFD."""
     if text is None:
         return None
     if _BASE64.fullmatch(text) is None:
         raise InternalError
-    return b64decode(text + "=" * (-len(text) % 4)).decode("latin-1")
+    return b64decode(text + "=" * (-len(text) % 4)).decode(errors="replace")
+
+
+def base64encode(text: str | None = None) -> Json:
+    """`$base64encode` of JSONata, from a text in UTF-8."""
+    return None if text is None else b64encode(text.encode(errors="replace")).decode()
+
+
+_MALFORMED: Final = re.compile("%(?![0-9A-Fa-f]{2})")
+
+
+def decode_url_component(text: str | None = None) -> Json:
+    """`$decodeUrlComponent` of JSONata as Java decodes: a plus is a space."""
+    if text is None:
+        return None
+    if _MALFORMED.search(text):
+        shown = encode_json(text).decode()
+        raise DialectError("D3140", f"Malformed URL passed to $decodeUrlComponent(): {shown}")
+    return unquote_plus(text, errors="replace")
 
 
 _SIGNED: Final[Mapping[str, _Signed]] = {
@@ -183,6 +202,8 @@ _SIGNED: Final[Mapping[str, _Signed]] = {
     "hash": _Signed(signature="<s?s?:s>", function=hash_),
     "parse": _Signed(signature="<s?:x>", function=parse),
     "base64decode": _Signed(signature="<s-:s>", function=base64decode),
+    "base64encode": _Signed(signature="<s-:s>", function=base64encode),
+    "decodeUrlComponent": _Signed(signature="<s-:s>", function=decode_url_component),
     "pad": _Signed(signature="<s-ns?:s>", function=pad),
 }
 _BOUND: Final = ("eval", "random", "uuid")

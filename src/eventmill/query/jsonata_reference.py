@@ -5,6 +5,7 @@ inputs and long identifiers pass unchanged, and large values are not converted t
 """
 
 import re
+import sys
 from collections.abc import Callable
 from decimal import Decimal
 from typing import Any, Final, TypeAlias
@@ -17,6 +18,9 @@ Follow: TypeAlias = Callable[[Environment], object]
 
 _REFERENCE: Final = re.compile(r"\$([A-Za-z_]\w*)((?:\.[A-Za-z_]\w*)*)", re.ASCII)
 _EXACT_MAX: Final = 2**53
+_DOUBLE_MAX: Final = int(sys.float_info.max)
+LONG_END: Final = 2**63
+"""Whole numbers below it are exact; from it on they are doubles."""
 _NOT_NAMES: Final = frozenset({"false", "function", "null", "true"})
 
 
@@ -61,10 +65,10 @@ def _walk(value: object, names: list[str]) -> object:
         if not isinstance(value, dict):
             return ABSENT
         value = value.get(name, ABSENT)
-    return with_whole_numbers(value) if _has_whole_floats(value) else value
+    return with_whole_numbers(value) if _is_written_otherwise(value) else value
 
 
-def _has_whole_floats(value: object) -> bool:
+def _is_written_otherwise(value: object) -> bool:
     # Lists of work instead of recursion, here and below, for values may be nested deeply.
     pending = [value]
     while pending:
@@ -73,16 +77,23 @@ def _has_whole_floats(value: object) -> bool:
             pending.extend(item.values())
         elif isinstance(item, list):
             pending.extend(item)
-        elif isinstance(item, float) and item.is_integer():
+        elif isinstance(item, float):
+            if item.is_integer():
+                return True
+        elif isinstance(item, int) and _is_no_long(item):
             return True
     return False
+
+
+def _is_no_long(number: int) -> bool:
+    return LONG_END <= abs(number) <= _DOUBLE_MAX
 
 
 def with_whole_numbers(value: object) -> object:
     """A copy in which `1.0` is `1`, as numbers leave an expression.
 
-    >>> with_whole_numbers([1.0, {"a": [-2.0, 0.5, 1e19]}])
-    [1, {'a': [-2, 0.5, 10000000000000000000]}]
+    >>> with_whole_numbers([1.0, {"a": [-2.0, 0.5, 1e19]}, 2**63])
+    [1, {'a': [-2, 0.5, 10000000000000000000]}, 9223372036854776000]
     """
     holder: list[object] = [value]
     pending: list[Any] = [holder]
@@ -94,6 +105,8 @@ def with_whole_numbers(value: object) -> object:
                 pending.append(copy)
             elif isinstance(item, float):
                 container[key] = whole(item)
+            elif isinstance(item, int) and _is_no_long(item):
+                container[key] = whole(float(item))
     return holder[0]
 
 

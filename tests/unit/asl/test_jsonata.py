@@ -249,7 +249,7 @@ def test_arguments_that_are_one_expression_are_not_looked_into() -> None:
     [
         ({"Type": "Task", "Resource": INVOKE, **END}, "",
          f"Arguments field is required for resource ARN: {INVOKE}"),
-        ({"Type": "Task", "Resource": INVOKE, "Arguments": {"Payload": 1}, **END}, "/Arguments",
+        ({"Type": "Task", "Resource": INVOKE, "Arguments": {"Payload": "x"}, **END}, "/Arguments",
          "The field 'FunctionName' is required but was missing"),
         ({"Type": "Task", "Resource": INVOKE, "Arguments": {"FunctionName.$": 1,
          "FunctionName": "f"}, **END}, "/Arguments",

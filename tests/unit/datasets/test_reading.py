@@ -164,12 +164,12 @@ async def test_no_more_is_read_than_max_items_need() -> None:
 async def test_items_tell_their_object(bucket: Bucket) -> None:
     bucket.put("in/a.json", '{"x": 1, "y": [2]}')
     assert await bucket.items(bucket.reading("in/a.json", input_type="JSON")) == [
-        Item(value=1, source="S3://data/in/a.json", key="x"),
-        Item(value=[2], source="S3://data/in/a.json", key="y"),
+        Item(value=1, source="s3://data/in/a.json", key="x"),
+        Item(value=[2], source="s3://data/in/a.json", key="y"),
     ]
     bucket.put("in/a.csv", "a\n1\n")
     assert await bucket.items(bucket.reading("in/a.csv", input_type="CSV")) == [
-        Item(value={"a": "1"}, source="S3://data/in/a.csv")
+        Item(value={"a": "1"}, source="s3://data/in/a.csv")
     ]
 
 
@@ -213,7 +213,7 @@ async def test_lists_objects(bucket: Bucket) -> None:
     bucket.put("flat/a.jsonl", "1")
     (bucket.root / "flat" / "folder").mkdir()
     items = await bucket.items(bucket.listing("flat/"))
-    assert {item.source for item in items} == {"S3://data"}
+    assert {item.source for item in items} == {"s3://data"}
     values: list[Any] = [item.value for item in items]
     assert [list(value) for value in values] == [
         ["Etag", "Key", "LastModified", "Size", "StorageClass"]
@@ -238,9 +238,9 @@ async def test_flattens_what_it_lists(bucket: Bucket) -> None:
     (bucket.root / "in" / "empty").mkdir()
     items = await bucket.items(bucket.listing("in/", flatten=True, input_type="CSV"))
     assert items == [
-        Item(value={"a": "1", "b": "2"}, source="S3://data/in/1.csv"),
-        Item(value={"a": "3", "b": "4"}, source="S3://data/in/1.csv"),
-        Item(value={"a": "6", "b": "5"}, source="S3://data/in/2.csv"),
+        Item(value={"a": "1", "b": "2"}, source="s3://data/in/1.csv"),
+        Item(value={"a": "3", "b": "4"}, source="s3://data/in/1.csv"),
+        Item(value={"a": "6", "b": "5"}, source="s3://data/in/2.csv"),
     ]
 
 
@@ -297,7 +297,7 @@ async def test_an_inventory(bucket: Bucket, how: Any) -> None:
         "csvDataset/titles.csv",
         "csvDataset/a%20b.csv",
     ]
-    assert {item.source for item in items} == {"S3://data/inv/manifest.json"}
+    assert {item.source for item in items} == {"s3://data/inv/manifest.json"}
 
 
 async def test_an_inventory_that_cannot_be_read(bucket: Bucket) -> None:
@@ -321,9 +321,9 @@ async def test_the_files_that_athena_unloaded(bucket: Bucket) -> None:
     (bucket.root.parent / "more" / "x?y#z.jsonl.gz").write_bytes(packed)
     reading = bucket.reading("q/manifest.csv", manifest_type="ATHENA_DATA", input_type="JSONL")
     assert await bucket.items(reading) == [
-        Item(value={"n": 1}, source="S3://data/q/a b.jsonl"),
-        Item(value={"n": 2}, source="S3://data/q/a b.jsonl"),
-        Item(value={"n": 3}, source="S3://more/x?y#z.jsonl.gz"),
+        Item(value={"n": 1}, source="s3://data/q/a b.jsonl"),
+        Item(value={"n": 2}, source="s3://data/q/a b.jsonl"),
+        Item(value={"n": 3}, source="s3://more/x?y#z.jsonl.gz"),
     ]
 
 

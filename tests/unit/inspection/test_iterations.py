@@ -229,7 +229,7 @@ async def test_the_data_of_a_reader_is_read_as_its_type(
     items = await selected(read_map(**reader), text, len(values))
 
     assert [each["Value"] for each in items] == values
-    assert {each["Source"] for each in items} == {"S3://b/k"}
+    assert {each["Source"] for each in items} == {"s3://b/k"}
 
 
 async def test_only_a_pointer_shows_what_was_read() -> None:

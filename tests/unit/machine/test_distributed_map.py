@@ -106,13 +106,13 @@ def test_an_item_selector_sees_the_item_the_parent_and_its_own_random_numbers() 
     command = begun(world, {"rows": [7], "all": True})
 
     first = command.item_input(0, Item(value=7)).value
-    other = command.item_input(1, Item(value=8, source="S3://b/k")).value
+    other = command.item_input(1, Item(value=8, source="s3://b/k")).value
 
     assert isinstance(first, dict)
     assert isinstance(other, dict)
     assert first.pop("id") != other.pop("id")
     assert first == {"i": 0, "v": 7, "s": "STATE_DATA", "run": "run", "all": True}
-    assert (other["i"], other["s"]) == (1, "S3://b/k")
+    assert (other["i"], other["s"]) == (1, "s3://b/k")
 
 
 def test_what_is_asked_after_a_restart_is_what_was_asked_before() -> None:

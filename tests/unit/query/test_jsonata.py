@@ -103,7 +103,7 @@ def mistakes_in(text: str, allowed: frozenset[str] = ALL) -> list[tuple[str, str
         ("-1/0", "-Infinity"),
         ("1e308*10", "Infinity"),
         ("1e308 / -1e-7", "-Infinity"),
-        ("$base64decode('YQ') & $base64decode('w6k=') & $base64decode('')", "aÃ©"),
+        ("$base64decode('YQ') & $base64decode('w6k=') & $base64decode('')", "aé"),
         ("['YWI=', 'Yw==']. $base64decode()", ["ab", "c"]),
         ("$parseInteger('abc', '0')", "NaN"),
         ("1.0", 1),

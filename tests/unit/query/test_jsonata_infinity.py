@@ -5,7 +5,7 @@ import pytest
 from eventmill.model import Json, Payload
 from eventmill.query.environment import Environment
 from eventmill.query.jsonata import Query, QueryError, compile_query
-from eventmill.query.jsonata_infinity import last_operation, out_of_range
+from eventmill.query.jsonata_infinity import comparison, infinity, last_operation
 
 INPUT: Json = {"total": 12, "count": 0, "none": 0, "big": 1e308, "each": [1, 2], "text": "a"}
 
@@ -71,6 +71,52 @@ def test_an_infinity_that_is_the_result_is_told_as_text(text: str, value: Json) 
     assert compiled(text).evaluate(surroundings()) == value
 
 
+@pytest.mark.parametrize(
+    ("text", "compared"),
+    [
+        ("1/0 > 5", ("1/0 ", ">", " 5")),
+        ("$a[b > 1] <= $f(1 = 2)", ("$a[b > 1] ", "<=", " $f(1 = 2)")),
+        ("$a != 'x > y'", ("$a ", "!=", " 'x > y'")),
+        ("$a = /x>y/", ("$a ", "=", " /x>y/")),
+        ("$a & 1 = $b", ("$a & 1 ", "=", " $b")),
+        ("$a > 1 and $b", None),
+        ("$a > 1 ? 2 : 3", None),
+        ("$a ~> $f", None),
+        ("$a := $b > 1", None),
+        ("[1 > 2]", None),
+        ("$a = 1 = 2", None),
+        ("1", None),
+    ],
+)
+def test_the_comparison_is_found(text: str, compared: tuple[str, str, str] | None) -> None:
+    assert comparison(text) == compared
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("$states.input.total / $states.input.count > 5", True),
+        ("5 >= $states.input.total / $states.input.count", False),
+        ("$x / 0 <= -1", True),
+        ("1/0 = 2/0", True),
+        ("1/0 != -1/0", True),
+        ("$floor(1/0) > 5", True),
+        ("$floor( (1 - 2) / 0)", "-Infinity"),
+        ("$floor($floor(1/0))", "Infinity"),
+    ],
+)
+def test_an_infinity_is_compared_and_rounded_down(text: str, value: Json) -> None:
+    assert compiled(text).evaluate(surroundings()) == value
+
+
+@pytest.mark.parametrize(
+    "text", ["1/0 > 'a'", "1/0 > $states.input.none2", "1/0 > 5 > 1", "$floor(1/0) + $floor(1)"]
+)
+def test_what_is_not_known_of_an_infinity_fails(text: str) -> None:
+    with pytest.raises(QueryError, match="D1001"):
+        compiled(text).evaluate(surroundings())
+
+
 @pytest.mark.parametrize("text", ["1/0 + 1", "1/0 - 1/0", "2 * (1/0)", "1/0 * 0"])
 def test_arithmetic_on_an_infinity_fails(text: str) -> None:
     with pytest.raises(QueryError, match="specified for the field 'Output' threw an error"):
@@ -81,4 +127,4 @@ def test_arithmetic_on_an_infinity_fails(text: str) -> None:
     ("left", "operator", "right"), [(1, "+", 1), (None, "/", 0), (True, "/", 0), (0, "/", 0)]
 )
 def test_what_is_no_infinity_is_not_told(left: Json, operator: str, right: Json) -> None:
-    assert out_of_range(left, operator, right) is None
+    assert infinity(left, operator, right) is None

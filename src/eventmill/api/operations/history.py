@@ -16,7 +16,11 @@ from eventmill.ports import StepRow
 from eventmill.runtime.system import System
 
 # What goes when the request wants no execution data; a task's parameters stay, as with AWS.
-_EXECUTION_DATA: Final = frozenset({"input", "inputDetails", "output", "outputDetails"})
+_EXECUTION_DATA: Final = frozenset(
+    f"{name}{details}"
+    for name in ("input", "output", "assignedVariables")
+    for details in ("", "Details")
+)
 
 
 async def get_execution_history(system: System, request: Request) -> Answer:

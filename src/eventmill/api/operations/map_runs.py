@@ -19,6 +19,9 @@ _COUNTED: Final = {
 }
 
 
+_NO_LIMIT: Final = 2**31 - 1  # what AWS tells when a Map has no MaxConcurrency
+
+
 async def describe_map_run(system: System, request: Request) -> Answer:
     """How a Map Run stands: its limits, and its items and children by status.
 
@@ -36,7 +39,7 @@ async def describe_map_run(system: System, request: Request) -> Answer:
         "executionArn": execution.arn,
         "status": row.status,
         "startDate": row.start_ms / 1000,
-        "maxConcurrency": row.max_concurrency,
+        "maxConcurrency": row.max_concurrency or _NO_LIMIT,
         "toleratedFailurePercentage": float(row.tolerated_percentage),
         "toleratedFailureCount": row.tolerated_count,
         "itemCounts": _item_counts(row, progress),
