@@ -36,6 +36,10 @@ COMMANDS: Final = {
         "Replay an execution to any event, or prove its steps.",
     ),
     "audit": ("eventmill.cli.commands.audit:audit", "Check that the log is as it was written."),
+    "backup": (
+        "eventmill.cli.commands.backup:backup",
+        "Copy the log, beside a running server.",
+    ),
     "version": ("eventmill.cli.commands.version:version", "Show the versions in use."),
 }
 

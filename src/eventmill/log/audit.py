@@ -1,24 +1,34 @@
-"""The offline audit of a log: every row of the chain, read from the file itself."""
+"""The offline audit of a log: every row of the chain, read from the file itself.
+
+It follows the chain over the gaps that retention left, and compares it with checkpoints: those in
+the log, and those that were kept outside of it.
+"""
 
 import heapq
 import sqlite3
-from collections.abc import Iterator
-from contextlib import closing
+from collections.abc import Iterator, Sequence, Set
+from contextlib import closing, contextmanager
+from functools import lru_cache
 from hashlib import sha256
 from operator import attrgetter
 from os import PathLike
 from pathlib import Path
 from typing import Any, Final
 
+from eventmill.errors import LogDamaged
 from eventmill.log import queries, records
-from eventmill.log.chain import Link, Problem, verify
+from eventmill.log.chain import REMOVAL_STEP, Gap, Link, Problem, verify
+from eventmill.log.checkpoints import Checkpoint, Sign, checkpoint_of, stored_checkpoints
+from eventmill.log.comparison import Comparison
 from eventmill.log.connection import Error, refusal
 from eventmill.log.database import open_for_reading
+from eventmill.log.removal import decode_removal
 from eventmill.model import record
 from eventmill.ports import Child, ExecutionRow
 
 _ROWS_PER_READ: Final = 1_000
 _BUSY_TIMEOUT_MS: Final = 5_000
+_REMOVALS_KEPT: Final = 64
 
 _RANGE: Final = "WHERE position > ? AND position <= ? ORDER BY position LIMIT ?"
 _EVENTS: Final = (
@@ -30,6 +40,13 @@ SELECT position, id, arn, state_machine_arn, name, definition, status, start_ms,
 FROM executions {_RANGE}
 """
 _STEPS: Final = f"SELECT position, execution, step, body, digest, hash FROM steps {_RANGE}"
+_FIRST_WITH: Final = (
+    "SELECT position, id FROM executions WHERE definition = ? ORDER BY position LIMIT 1"
+)
+_REMOVALS: Final = f"SELECT position, body, hash FROM removals {_RANGE}"
+_GAPS: Final = (
+    "SELECT last, first, hash, removal FROM gaps WHERE last > ? AND last <= ? ORDER BY last LIMIT ?"
+)
 
 
 @record
@@ -37,7 +54,8 @@ class Audit:
     """What an audit found.
 
     `position` and `hash` are those of the chain's last row; noted somewhere else, they show later
-    whether rows at the end were removed. The counts are of the rows that were read.
+    whether rows at the end were removed. The counts are of the rows that were read. `checkpoints`
+    were compared with the chain, `unreachable` could not be: their rows are among the removed.
     """
 
     events: int
@@ -47,43 +65,89 @@ class Audit:
     position: int
     hash: bytes
     problem: Problem | None
+    removed: int = 0  # rows of the chain that retention removed
+    checkpoints: int = 0
+    unreachable: int = 0
 
 
-def audit_database(path: str | PathLike[str]) -> Audit:
+def audit_database(path: str | PathLike[str], checkpoints: Sequence[Checkpoint] = ()) -> Audit:
     """Verify the log at `path`, from its first row to the one that is the last now.
 
-    Every event of the inbox, every execution and every step must be as it was written, in its
-    place in the chain. The audit ends at the first row that is not. It only reads the file, which
-    may be a copy or the log of a server at work.
+    Every event of the inbox, every execution with its definition and every step must be as it was
+    written, in its place in the chain, which must agree with `checkpoints` and with those in the
+    log. The audit ends at the first row that is not. It only reads the file, which may be a copy or
+    the log of a server at work, whose write-ahead log cannot shrink meanwhile.
 
     Raises:
         LogUnavailable: There is no such file, or it cannot be read.
         LogDamaged: It is no event log, or damaged beyond reading.
         LogFromTheFuture: A newer version of Eventmill wrote it.
     """
-    path = Path(path)
+    with _reading(Path(path)) as connection:
+        return _Auditor(connection, checkpoints).audit()
+
+
+def noted_database(path: Path, at_ms: int, sign: Sign | None = None) -> Checkpoint:
+    """Verify the log at `path` like `audit_database`, and return a checkpoint of its last row.
+
+    Raises:
+        LogDamaged: The chain is broken, or the file damaged beyond reading.
+        LogUnavailable: There is no such file, or it cannot be read.
+        LogFromTheFuture: A newer version of Eventmill wrote it.
+    """
+    with _reading(path) as connection:
+        found = _Auditor(connection, ()).audit()
+        if found.problem is not None:
+            raise LogDamaged(f"the chain of {path} is broken at {found.problem}")
+        return checkpoint_of(connection, at_ms, sign)
+
+
+def noted_checkpoints(path: Path) -> Sequence[Checkpoint]:
+    """The checkpoints that are stored in the log at `path`, by position.
+
+    Raises:
+        LogUnavailable: There is no such file, or it cannot be read.
+        LogDamaged: It is no event log, or damaged beyond reading.
+        LogFromTheFuture: A newer version of Eventmill wrote it.
+    """
+    with _reading(path) as connection:
+        return stored_checkpoints(connection)
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[sqlite3.Connection]:
+    """The log as it is at one instant: retention may remove rows while it is read."""
     with closing(open_for_reading(path, _BUSY_TIMEOUT_MS)) as connection:
         try:
-            return _Auditor(connection).audit()
+            connection.execute("BEGIN")
+            yield connection
         except Error as error:
             raise refusal(path, "read", error) from error
 
 
 class _Auditor:
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    def __init__(self, connection: sqlite3.Connection, given: Sequence[Checkpoint]) -> None:
         self._connection = connection
         self._position, self._hash = queries.tail(connection)
-        self._events = self._executions = self._steps = self._purged = 0
+        self._events = self._executions = self._steps = self._purged = self._removed = 0
         self._mislabelled: Problem | None = None
+        self._unstated: Problem | None = None
+        self._stated = lru_cache(_REMOVALS_KEPT)(self._gaps_stated_by)
+        self._against = Comparison([*stored_checkpoints(connection), *given])
 
     def audit(self) -> Audit:
-        links = heapq.merge(
+        links: Iterator[Link | Gap] = heapq.merge(
             self._event_links(),
             self._execution_links(),
             self._step_links(),
+            self._removal_links(),
+            self._gap_links(),
             key=attrgetter("position"),
         )
-        found = (verify(links), self._mislabelled)
+        found = [verify(self._against.following(links)), self._mislabelled, self._unstated]
+        if found == [None, None, None]:
+            found.append(self._against.cut(self._position))
+        found += [self._against.problem, self._other_text()]
         problems = [each for each in found if each is not None]
         return Audit(
             events=self._events,
@@ -93,7 +157,45 @@ class _Auditor:
             position=self._position,
             hash=self._hash,
             problem=min(problems, key=attrgetter("position"), default=None),
+            removed=self._removed,
+            checkpoints=self._against.compared,
+            unreachable=self._against.unreachable,
         )
+
+    def _removal_links(self) -> Iterator[Link]:
+        for position, body, hash_ in self._rows(_REMOVALS):
+            yield self._link(position, 0, REMOVAL_STEP, body, None, hash_)
+
+    def _gap_links(self) -> Iterator[Gap]:
+        for last, first, hash_, removal in self._rows(_GAPS):
+            self._removed += last - first + 1
+            gap = Gap(position=first, last=last, hash=hash_)
+            if gap not in self._stated(removal):
+                self._unstated = self._unstated or _unexplained(gap)
+            yield gap
+
+    def _gaps_stated_by(self, removal: int) -> Set[Gap]:
+        """What a removal says, whose place in the chain is verified when it comes to it."""
+        asked = "SELECT body FROM removals WHERE position = ?"
+        found = self._connection.execute(asked, (removal,)).fetchone()
+        try:
+            return frozenset() if found is None else frozenset(decode_removal(found[0]))
+        except ValueError:
+            return frozenset()
+
+    def _other_text(self) -> Problem | None:
+        """The first execution whose definition has another text than the chain says by its digest.
+
+        Definitions are read one by one, since each may have a mebibyte.
+        """
+        problems: list[Problem] = []
+        for digest, text in self._connection.execute("SELECT digest, text FROM definitions"):
+            if sha256(text.encode()).hexdigest() == digest:
+                continue
+            for position, id_ in self._connection.execute(_FIRST_WITH, (digest,)):
+                what = "the text of its definition was changed"
+                problems.append(Problem(position=position, execution=id_, step=0, what=what))
+        return min(problems, key=attrgetter("position"), default=None)
 
     def _event_links(self) -> Iterator[Link]:
         for position, body, digest, hash_, *labels in self._rows(_EVENTS):
@@ -149,8 +251,6 @@ class _Auditor:
         )
 
     def _rows(self, select: str) -> Iterator[tuple[Any, ...]]:
-        # Rows never change, so each page can be a read of its own: a long one would keep the
-        # write-ahead log of a server at work from shrinking.
         after = 0
         while page := self._connection.execute(
             select, (after, self._position, _ROWS_PER_READ)
@@ -166,3 +266,9 @@ def _labels(body: bytes) -> list[Any]:
     except ValueError:
         return []
     return [event.source, event.id, received_ms]
+
+
+def _unexplained(gap: Gap) -> Problem:
+    rows = "the row is" if gap.last == gap.position else f"the rows up to {gap.last} are"
+    what = f"{rows} missing, and no removal in the chain states it"
+    return Problem(position=gap.position, execution=None, step=None, what=what)

@@ -23,6 +23,8 @@ from typing import Final
 from eventmill.model import record
 
 GENESIS: Final = bytes(32)
+EVENT_STEP: Final = 0  # the step as which events of the inbox are linked, of execution 0
+REMOVAL_STEP: Final = 1  # the step as which removals are linked, of execution 0
 
 _numbers: Final = Struct(">qq").pack
 
@@ -44,6 +46,15 @@ class Link:
 
 
 @record
+class Gap:
+    """Rows that retention removed, from `position` to `last`, which had this hash."""
+
+    position: int
+    last: int
+    hash: bytes
+
+
+@record
 class Problem:
     """The first row that breaks the chain; a row that is missing has no execution and step."""
 
@@ -55,6 +66,8 @@ class Problem:
     def __str__(self) -> str:
         if self.execution is None:
             row = ""
+        elif self.execution == 0 and self.step == REMOVAL_STEP:
+            row = " (a removal)"
         elif self.execution == 0:
             row = " (an event of the inbox)"
         elif self.step == 0:
@@ -64,26 +77,37 @@ class Problem:
         return f"position {self.position}{row}: {self.what}"
 
 
-def verify(links: Iterable[Link]) -> Problem | None:
+def verify(links: Iterable[Link | Gap]) -> Problem | None:
     """Follow the chain from its first row and return the first problem, or None.
 
     Holds two rows in memory, however long the chain.
     """
-    previous = GENESIS
+    return verify_from(1, GENESIS, links)
+
+
+def verify_from(first: int, previous: bytes, links: Iterable[Link | Gap]) -> Problem | None:
+    """Follow a part of the chain that begins at position `first`, after the hash `previous`."""
+    position = first
     rows = iter(links)
-    for position, row in enumerate(rows, start=1):
+    for row in rows:
         if row.position != position:
             return _misplaced(row, position)
+        if isinstance(row, Gap):
+            previous, position = row.hash, row.last + 1
+            continue
         expected = link(previous, row.execution, row.step, row.digest)
         if row.hash != expected:
             what = _difference(row, expected, next(rows, None))
             return Problem(position=position, execution=row.execution, step=row.step, what=what)
-        previous = expected
+        previous, position = expected, position + 1
     return None
 
 
-def _misplaced(row: Link, position: int) -> Problem:
+def _misplaced(row: Link | Gap, position: int) -> Problem:
     if row.position < position:
+        if isinstance(row, Gap):
+            what = "the log holds rows here that it says were removed"
+            return Problem(position=row.position, execution=None, step=None, what=what)
         what = "it comes a second time or in another order"
         return Problem(position=row.position, execution=row.execution, step=row.step, what=what)
     last = row.position - 1
@@ -91,9 +115,9 @@ def _misplaced(row: Link, position: int) -> Problem:
     return Problem(position=position, execution=None, step=None, what=what)
 
 
-def _difference(row: Link, expected: bytes, following: Link | None) -> str:
+def _difference(row: Link, expected: bytes, following: Link | Gap | None) -> str:
     """What was done to `row`: the row that follows shows which hash it was chained to."""
-    if following is None:
+    if not isinstance(following, Link):
         return "its execution, step, body or hash was changed"
     if _follows(following, row.hash):
         return "its execution, step or body was changed"

@@ -33,6 +33,9 @@ def open_for_writing(path: Path, busy_timeout_ms: int) -> sqlite3.Connection:
     """
     with _connected(path, "rwc", busy_timeout_ms) as connection:
         migrations.check(connection, path)
+        if connection.execute("PRAGMA page_count").fetchone()[0] == 0:
+            # Older files cannot take it any more: they use free pages again, but do not shrink.
+            connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
         mode = connection.execute("PRAGMA journal_mode = WAL").fetchone()[0]
         if mode != "wal":
             raise LogUnavailable(

@@ -1,21 +1,24 @@
 """Group commit: while one batch is being written, the event loop gathers the next.
 
 Nothing waits for company: a lone transaction is written at once, and under load the batches grow
-by themselves to what arrives during one flush of the disk.
+by themselves to what arrives during one flush of the disk. Other work of the writer, such as
+removing what is old, takes turns with the batches.
 """
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from typing import Final, TypeAlias
+from typing import Any, Final, TypeAlias, TypeVar
 
 from eventmill.errors import LogDamaged, LogError, LogUnavailable
 from eventmill.log.connection import Connection, uninterrupted
 from eventmill.log.writer import Writer
 from eventmill.ports import Transaction
 
+_T = TypeVar("_T")
 _Pending: TypeAlias = "tuple[Transaction, asyncio.Future[None]]"
+_Work: TypeAlias = "tuple[Callable[[Writer], Any], asyncio.Future[Any]]"
 
 _TRANSACTIONS_MAX: Final = 1_024
 _BODY_BYTES_MAX: Final = 8_388_608
@@ -27,6 +30,7 @@ class GroupCommit:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self._pending: deque[_Pending] = deque()
+        self._work: deque[_Work] = deque()
         self._wake = asyncio.Event()
         self._closed = False
         self._failed = False
@@ -64,13 +68,49 @@ class GroupCommit:
             self._wake.set()
         return durable
 
+    async def carry_out(self, work: Callable[[Writer], _T]) -> _T:
+        """Have `Writer.carry_out` do `work` between two batches, in the writer's thread.
+
+        Commits wait for it meanwhile, so it should be done within milliseconds. Who stops waiting
+        for it does not stop it.
+
+        Raises:
+            LogUnavailable: The disk refuses, or the log is closed; nothing was done.
+            LogDamaged: The file is damaged; likewise.
+        """
+        if self._closed:
+            raise LogUnavailable(f"the log {self._connection.path} is closed")
+        done: asyncio.Future[_T] = asyncio.get_running_loop().create_future()
+        self._work.append((work, done))
+        self._wake.set()
+        return await done
+
     async def _flush(self, writer: Writer) -> None:
-        while self._pending or not self._closed:
+        while self._pending or self._work or not self._closed:
             if self._pending:
                 await self._commit(writer, self._take())
-            else:
+            if self._work:
+                await self._carry_out(writer, *self._work.popleft())
+            elif not self._pending and not self._closed:
                 self._wake.clear()
                 await self._wake.wait()
+
+    async def _carry_out(
+        self, writer: Writer, work: Callable[[Writer], Any], done: "asyncio.Future[Any]"
+    ) -> None:
+        try:
+            result = await self._connection.run(lambda _: writer.carry_out(work))
+        except (LogUnavailable, LogDamaged) as error:
+            if not done.done():
+                done.set_exception(error)
+            return
+        except BaseException:
+            self._give_up([])
+            if not done.done():
+                done.set_exception(LogUnavailable("the log's writer has failed"))
+            raise
+        if not done.done():
+            done.set_result(result)
 
     def _take(self) -> list[_Pending]:
         batch: list[_Pending] = []
@@ -91,12 +131,7 @@ class GroupCommit:
             self._pending.clear()
             return
         except BaseException:
-            # Our own mistake. Nobody may wait for ever, and nothing more may be written.
-            self._closed = self._failed = True
-            if self._owner is not None:
-                self._owner.cancel()
-            self._fail([*batch, *self._pending], LogUnavailable("the log's writer has failed"))
-            self._pending.clear()
+            self._give_up(batch)
             raise
         for (_, durable), refused in zip(batch, refusals, strict=True):
             if durable.done():
@@ -105,6 +140,19 @@ class GroupCommit:
                 durable.set_result(None)
             else:
                 durable.set_exception(refused)
+
+    def _give_up(self, batch: list[_Pending]) -> None:
+        """Our own mistake. Nobody may wait for ever, and nothing more may be written."""
+        self._closed = self._failed = True
+        if self._owner is not None:
+            self._owner.cancel()
+        error = LogUnavailable("the log's writer has failed")
+        self._fail([*batch, *self._pending], error)
+        self._pending.clear()
+        for _, done in self._work:
+            if not done.done():
+                done.set_exception(LogUnavailable(*error.args))
+        self._work.clear()
 
     def _fail(self, pending: list[_Pending], error: LogError) -> None:
         for _, durable in pending:

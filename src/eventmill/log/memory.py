@@ -2,7 +2,7 @@
 
 import asyncio
 import heapq
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from hashlib import sha256
 from itertools import chain, islice
@@ -13,6 +13,7 @@ from eventmill.log import records
 from eventmill.log.chain import GENESIS, Link, link
 from eventmill.ports import (
     ChildHistory,
+    ExecutionHistory,
     ExecutionRow,
     InboxEvent,
     MapRunRow,
@@ -150,14 +151,23 @@ class MemoryEventLog:
         )
         return [self._row(each) for each in heapq.nsmallest(limit, matching)]
 
-    async def unfinished(self, *, after_id: int, limit: int) -> Sequence[ExecutionRow]:
+    async def unfinished(self) -> Sequence[int]:
         """See `EventLog.unfinished`."""
-        matching = (
+        return sorted(
             row.id
             for row in self._executions.values()
-            if row.status == "RUNNING" and row.id > after_id and row.id not in self._timers
+            if row.status == "RUNNING" and row.id not in self._timers
         )
-        return [self._row(each) for each in heapq.nsmallest(limit, matching)]
+
+    async def histories(self, executions: Sequence[int]) -> AsyncGenerator[ExecutionHistory, None]:
+        """See `EventLog.histories`."""
+        for each in sorted(set(executions)):
+            if each in self._executions:
+                yield ExecutionHistory(
+                    row=self._row(each),
+                    bodies=[row.body for row in self._histories[each]],
+                    due_ms=self._timers.get(each),
+                )
 
     async def due(self, now_ms: int, *, limit: int) -> Sequence[tuple[int, int]]:
         """See `EventLog.due`."""

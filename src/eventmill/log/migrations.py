@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from eventmill.errors import LogDamaged, LogFromTheFuture, LogUnavailable
+from eventmill.faults import point
 
 APPLICATION_ID: Final = int.from_bytes(b"EVML", "big")
 
@@ -63,7 +64,9 @@ def migrate(connection: sqlite3.Connection) -> None:
     version = _pragma(connection, "user_version")
     for number, script in migrations():
         if number > version:
+            point("before-migration")
             apply(connection, number, script)
+            point("after-migration")
 
 
 def apply(connection: sqlite3.Connection, number: int, script: str) -> None:

@@ -2,7 +2,8 @@
 
 import json
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, Final
 
 from eventmill.errors import LogDamaged
@@ -11,6 +12,7 @@ from eventmill.log.chain import GENESIS
 from eventmill.ports import (
     Child,
     ChildHistory,
+    ExecutionHistory,
     ExecutionRow,
     InboxEvent,
     MapRunRow,
@@ -37,6 +39,8 @@ UNION ALL
 SELECT position, hash FROM (SELECT position, hash FROM executions ORDER BY position DESC LIMIT 1)
 UNION ALL
 SELECT position, hash FROM (SELECT position, hash FROM steps ORDER BY position DESC LIMIT 1)
+UNION ALL
+SELECT position, hash FROM (SELECT position, hash FROM removals ORDER BY position DESC LIMIT 1)
 ORDER BY position DESC LIMIT 1
 """
 _EVENT: Final = "SELECT position, source, event_id, body FROM inbox"
@@ -158,15 +162,68 @@ def orphans(connection: sqlite3.Connection, limit: int) -> Sequence[ExecutionRow
     return [_execution(each) for each in found]
 
 
-def unfinished(connection: sqlite3.Connection, after_id: int, limit: int) -> Sequence[ExecutionRow]:
+def unfinished(connection: sqlite3.Connection) -> Sequence[int]:
     """See `EventLog.unfinished`."""
     found = connection.execute(
-        f"{_EXECUTION} WHERE status = 'RUNNING' AND id > ? "
-        "AND NOT EXISTS (SELECT 1 FROM timers WHERE execution = executions.id) "
-        "ORDER BY id LIMIT ?",
-        (after_id, limit),
+        "SELECT id FROM executions WHERE status = 'RUNNING' "
+        "AND NOT EXISTS (SELECT 1 FROM timers WHERE execution = executions.id) ORDER BY id"
     )
-    return [_execution(each) for each in found]
+    return [id_ for (id_,) in found]
+
+
+def histories(
+    connection: sqlite3.Connection, ids: Sequence[int], bytes_max: int
+) -> tuple[Sequence[ExecutionHistory], int]:
+    """The first of some executions, in order of `ids`, and the last id that was looked at.
+
+    No further one is begun once their steps have `bytes_max` bytes.
+    """
+    with _one_instant(connection):
+        bodies, last = _bodies(connection, ids, bytes_max)
+        seen = [id_ for id_ in ids if id_ <= last]
+        marks = ", ".join("?" * len(seen))
+        found = connection.execute(f"{_EXECUTION} WHERE id IN ({marks}) ORDER BY id", seen)
+        rows = [_execution(each) for each in found]
+        due_ms = dict(
+            connection.execute(
+                f"SELECT execution, due_ms FROM timers WHERE execution IN ({marks})", seen
+            )
+        )
+    return [
+        ExecutionHistory(row=row, bodies=bodies.get(row.id, []), due_ms=due_ms.get(row.id))
+        for row in rows
+    ], last
+
+
+def _bodies(
+    connection: sqlite3.Connection, ids: Sequence[int], bytes_max: int
+) -> tuple[dict[int, list[bytes]], int]:
+    bodies: dict[int, list[bytes]] = {}
+    size = 0
+    for id_, body in connection.execute(
+        f"SELECT execution, body FROM steps WHERE execution IN ({', '.join('?' * len(ids))}) "
+        "ORDER BY execution, step",
+        ids,
+    ):
+        if id_ in bodies:
+            bodies[id_].append(body)
+        elif size >= bytes_max:
+            return bodies, next(reversed(bodies))
+        else:
+            bodies[id_] = [body]
+        size += len(body)
+    return bodies, ids[-1]
+
+
+@contextmanager
+def _one_instant(connection: sqlite3.Connection) -> Iterator[None]:
+    """Let all statements of the block see the log as it is at the first."""
+    connection.execute("BEGIN")
+    try:
+        yield
+    finally:
+        if connection.in_transaction:  # after some errors SQLite has ended it by itself
+            connection.execute("COMMIT")
 
 
 def due(connection: sqlite3.Connection, now_ms: int, limit: int) -> Sequence[tuple[int, int]]:

@@ -1,20 +1,24 @@
 """An `EventLog` in one SQLite file, for one machine."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from bisect import bisect_right
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from os import PathLike
 from pathlib import Path
-from typing import Final, Self
+from typing import Final, Self, TypeVar
 
 from eventmill.errors import LogUnavailable
 from eventmill.log import lock, queries
+from eventmill.log.checkpoints import Checkpoint, Sign, store_checkpoint
 from eventmill.log.connection import Connection, connected
 from eventmill.log.database import open_for_reading, open_for_writing
 from eventmill.log.group_commit import GroupCommit
+from eventmill.log.writer import Writer
 from eventmill.ports import (
     ChildHistory,
+    ExecutionHistory,
     ExecutionRow,
     InboxEvent,
     MapRunRow,
@@ -24,7 +28,11 @@ from eventmill.ports import (
     Transaction,
 )
 
+_T = TypeVar("_T")
+
 _STEPS_PER_READ: Final = 500
+_HISTORIES_PER_READ: Final = 500
+_BYTES_PER_READ: Final = 4_194_304
 
 
 class SqliteEventLog:
@@ -79,9 +87,39 @@ class SqliteEventLog:
         Raises:
             LogUnavailable: The log was opened with `read_only`.
         """
+        return self._writer().submit(transaction)
+
+    @property
+    def path(self) -> Path:
+        """The file of the log."""
+        return self._path
+
+    async def carry_out(self, work: Callable[[Writer], _T]) -> _T:
+        """Let the writer do `work` in a transaction of its own, between two batches of commits.
+
+        Raises:
+            LogUnavailable: The disk refuses, the log is closed, or open for reading only.
+            LogDamaged: The file is damaged.
+        """
+        return await self._writer().carry_out(work)
+
+    async def checkpoint(
+        self, at_ms: int, sign: Sign | None = None, *, rows_min: int = 1
+    ) -> Checkpoint | None:
+        """Store a checkpoint, if `rows_min` rows or more were added since the last one.
+
+        Raises:
+            LogUnavailable: The disk refuses, the log is closed, or open for reading only.
+            LogDamaged: The file is damaged.
+        """
+        return await self.carry_out(
+            partial(store_checkpoint, at_ms=at_ms, sign=sign, rows_min=rows_min)
+        )
+
+    def _writer(self) -> GroupCommit:
         if self._writing is None:
             raise LogUnavailable(f"the log {self._path} is open for reading only")
-        return self._writing.submit(transaction)
+        return self._writing
 
     async def read(self, execution: int, *, after_step: int = 0) -> Sequence[StepRow]:
         """See `EventLog.read`."""
@@ -135,9 +173,19 @@ class SqliteEventLog:
         """See `EventLog.orphans`."""
         return await self._reader.run(queries.orphans, limit)
 
-    async def unfinished(self, *, after_id: int, limit: int) -> Sequence[ExecutionRow]:
+    async def unfinished(self) -> Sequence[int]:
         """See `EventLog.unfinished`."""
-        return await self._reader.run(queries.unfinished, after_id, limit)
+        return await self._reader.run(queries.unfinished)
+
+    async def histories(self, executions: Sequence[int]) -> AsyncGenerator[ExecutionHistory, None]:
+        """See `EventLog.histories`."""
+        rest = sorted(set(executions))
+        while rest:
+            asked = rest[:_HISTORIES_PER_READ]
+            page, last = await self._reader.run(queries.histories, asked, _BYTES_PER_READ)
+            for history in page:
+                yield history
+            rest = rest[bisect_right(rest, last) :]
 
     async def due(self, now_ms: int, *, limit: int) -> Sequence[tuple[int, int]]:
         """See `EventLog.due`."""

@@ -2,20 +2,22 @@
 
 import sqlite3
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from hashlib import sha256
 from itertools import chain
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 from eventmill.errors import AppendConflict, DuplicateEvent, EventmillError
 from eventmill.faults import point
 from eventmill.log import queries, records
-from eventmill.log.chain import GENESIS, link
+from eventmill.log.chain import GENESIS, REMOVAL_STEP, link
 from eventmill.log.connection import Error, IntegrityError, refusal
 from eventmill.log.statements import Rows
 from eventmill.ports import Transaction
+
+_T = TypeVar("_T")
 
 _ENDS_MAX: Final = 65_536
 
@@ -37,7 +39,7 @@ class Writer:
     """
 
     def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
-        self._connection = connection
+        self.connection = connection
         self._path = path
         self._version_seen: int | None = None
         self._position = 0
@@ -60,7 +62,7 @@ class Writer:
                 self._write(batch)
                 refusals: Sequence[Exception | None] = [None] * len(batch)
             except _REFUSED:
-                self._connection.execute("ROLLBACK")
+                self.connection.execute("ROLLBACK")
                 self._begin()
                 refusals = [self._write_alone(each) for each in batch]
             self._end()
@@ -71,46 +73,83 @@ class Writer:
             raise
         return refusals
 
+    def carry_out(self, work: Callable[["Writer"], _T]) -> _T:
+        """Make what `work` does durable, in a transaction of its own, and return its result.
+
+        Raises:
+            LogUnavailable: The disk refuses; nothing of it is durable, nor will be.
+            LogDamaged: The file is damaged; likewise.
+        """
+        try:
+            self._begin()
+            result = work(self)
+            self._end()
+        except BaseException as error:
+            self._abandon()
+            if isinstance(error, Error):
+                raise refusal(self._path, "write", error) from error
+            raise
+        return result
+
+    @property
+    def position(self) -> int:
+        """The position of the chain's last row, within a transaction."""
+        return self._position
+
+    def add_removal(self, body: bytes) -> int:
+        """Append a removal to the chain, within `carry_out`, and return its position."""
+        self._link(0, REMOVAL_STEP, body)
+        self.connection.execute(
+            "INSERT INTO removals (position, body, hash) VALUES (?, ?, ?)",
+            (self._position, body, self._hash),
+        )
+        return self._position
+
+    def forget(self, executions: Iterable[int]) -> None:
+        """Take note that these executions are no longer in the log."""
+        for execution in executions:
+            self._ends.pop(execution, None)
+
     def _begin(self) -> None:
-        self._connection.execute("BEGIN IMMEDIATE")
-        (version,) = self._connection.execute("PRAGMA data_version").fetchone()
+        self.connection.execute("BEGIN IMMEDIATE")
+        (version,) = self.connection.execute("PRAGMA data_version").fetchone()
         if version != self._version_seen:
             self._version_seen = version
             self._ends.clear()
-            self._position, self._hash = queries.tail(self._connection)
+            self._position, self._hash = queries.tail(self.connection)
 
     def _end(self) -> None:
         try:
             point("inside-commit")
-            self._connection.execute("COMMIT")
+            self.connection.execute("COMMIT")
             point("after-commit")
         except Error:
             self._abandon()
             # A commit that failed while it was flushed may lie complete in the write-ahead log,
             # and come back to life after a crash. The next commit overwrites it: make one now.
             with suppress(Error):
-                (layout,) = self._connection.execute("PRAGMA user_version").fetchone()
-                self._connection.execute(f"PRAGMA user_version = {layout}")
+                (layout,) = self.connection.execute("PRAGMA user_version").fetchone()
+                self.connection.execute(f"PRAGMA user_version = {layout}")
             raise
         while len(self._ends) > _ENDS_MAX:
             self._ends.popitem(last=False)
 
     def _abandon(self) -> None:
         self._version_seen = None
-        if self._connection.in_transaction:
+        if self.connection.in_transaction:
             # After some errors SQLite has rolled back by itself.
             with suppress(Error):
-                self._connection.execute("ROLLBACK")
+                self.connection.execute("ROLLBACK")
 
     def _write_alone(self, transaction: Transaction) -> Exception | None:
-        self._connection.execute("SAVEPOINT alone")
+        self.connection.execute("SAVEPOINT alone")
         try:
             self._write((transaction,))
             refused = None
         except _REFUSED as error:
-            self._connection.execute("ROLLBACK TO alone")
+            self.connection.execute("ROLLBACK TO alone")
             refused = self._reason(transaction, error)
-        self._connection.execute("RELEASE alone")
+        self.connection.execute("RELEASE alone")
         return refused
 
     def _write(self, transactions: Sequence[Transaction]) -> None:
@@ -120,7 +159,7 @@ class Writer:
             rows = Rows()
             for transaction in transactions:
                 self._add(transaction, rows)
-            rows.store(self._connection)
+            rows.store(self.connection)
         except BaseException:
             self._position, self._hash = tail
             for execution in chain.from_iterable(map(_executions, transactions)):
@@ -172,7 +211,7 @@ class Writer:
     def _end_of(self, execution: int) -> int:
         end = self._ends.get(execution)
         if end is None:
-            found = self._connection.execute(_END, (execution,)).fetchone()
+            found = self.connection.execute(_END, (execution,)).fetchone()
             if found is None:
                 raise records.unknown_execution(execution)
             end = self._ends[execution] = found[0]
@@ -203,7 +242,7 @@ class Writer:
         return error
 
     def _exists(self, where: str, *key: str | int) -> bool:
-        found = self._connection.execute(f"SELECT 1 FROM {where}", key).fetchone()
+        found = self.connection.execute(f"SELECT 1 FROM {where}", key).fetchone()
         return found is not None
 
 

@@ -1,6 +1,6 @@
 """The state machines that can be started, and every definition an execution still runs on."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Set
 from hashlib import sha256
 
 from eventmill.arn import Home
@@ -84,6 +84,10 @@ class Catalog:
     def stored(self, machines: Iterable[Machine]) -> None:
         """Take note that the log holds these definitions."""
         self._stored.update(each.digest for each in machines)
+
+    def digests(self) -> Set[str]:
+        """The digests of definitions that are offered, or that the log is known to hold."""
+        return self._stored | {each.digest for each in self._machines.values()}
 
     async def definition(self, digest: str) -> StateMachine:
         """The definition with this digest.

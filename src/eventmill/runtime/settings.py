@@ -13,6 +13,8 @@
 | `objects.s3` | `false` | buckets are those of S3, not folders |
 | `objects.endpoint` | Amazon's | the URL of another server that speaks S3's protocol |
 | `objects.region` | where boto3 finds it | the region of S3 |
+| `retention.*` | for ever | how long executions and events are kept, and how large the log may be |
+| `audit.*` | `10000`, none | `checkpoint_rows`: a checkpoint after so many; `key`: to sign it |
 | `quotas.*` | AWS's | `history_events_max`, `payload_bytes_max`, `definition_bytes_max`, … |
 """
 
@@ -27,6 +29,7 @@ from urllib.parse import urlsplit
 
 from eventmill.arn import Home
 from eventmill.errors import SettingsError
+from eventmill.log.retention import Limits
 from eventmill.model import Quotas, record
 
 SETTINGS_FILE: Final = "eventmill.toml"
@@ -57,6 +60,9 @@ class Settings:
     environment: tuple[str, ...]
     quotas: Quotas
     objects: ObjectSettings = ObjectSettings()
+    retention: Limits = Limits()
+    checkpoint_rows: int = 10_000
+    checkpoint_key: Path | None = None
 
     @property
     def log_path(self) -> Path:
@@ -86,6 +92,7 @@ def load_settings(project: Path) -> Settings:
     table = _Table(_read(project / SETTINGS_FILE))
     server, handlers = table.table("server"), table.table("handlers")
     objects, quotas = table.table("objects"), table.table("quotas")
+    retention, audit = table.table("retention"), table.table("audit")
     settings = Settings(
         project=project,
         data=project / table.take("data", ".eventmill", _text),
@@ -111,12 +118,21 @@ def load_settings(project: Path) -> Settings:
             endpoint=objects.take("endpoint", None, _url),
             region=objects.take("region", None, _text),
         ),
+        retention=Limits(
+            executions_ms=retention.take("executions_days", None, _days),
+            events_ms=retention.take("events_days", None, _days),
+            sensors_ms=retention.take("sensors_days", None, _days),
+            checkpoints_ms=retention.take("checkpoints_days", None, _days),
+            bytes_max=retention.take("max_mib", None, _mebibytes),
+        ),
+        checkpoint_rows=audit.take("checkpoint_rows", 10_000, _positive),
+        checkpoint_key=_under(project, audit.take("key", None, _text)),
     )
     if settings.objects.s3:
         objects.refuse("folder", "buckets are in a folder or in S3, not in both")
     else:
         objects.refuse("region", "only S3 has one; set objects.s3 or objects.endpoint")
-    tables = (table, server, handlers, objects, quotas)
+    tables = (table, server, handlers, objects, quotas, retention, audit)
     if problems := [problem for each in tables for problem in each.problems()]:
         file = project / SETTINGS_FILE
         raise SettingsError("\n".join(f"{file}: {problem}" for problem in problems))
@@ -193,6 +209,22 @@ def _positive(value: Any) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or value < 1:
         raise ValueError("a whole number above 0")
     return value
+
+
+def _days(value: Any) -> int:
+    """Days, as milliseconds."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or value <= 0:
+        raise ValueError("a number of days above 0")
+    return round(value * 86_400_000)
+
+
+def _mebibytes(value: Any) -> int:
+    """Mebibytes, as bytes."""
+    return _positive(value) * 1_048_576
+
+
+def _under(project: Path, path: str | None) -> Path | None:
+    return None if path is None else project / path
 
 
 def _port(value: Any) -> int:

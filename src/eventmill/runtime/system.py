@@ -4,6 +4,7 @@ import asyncio
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from importlib import import_module
 
 from eventmill.datasets.stored import StoredDatasets
 from eventmill.errors import LogUnavailable
@@ -11,6 +12,7 @@ from eventmill.executors.inline import InlineExecutor
 from eventmill.executors.pool import WorkerPool
 from eventmill.executors.pool_settings import PoolSettings
 from eventmill.integrations.lambda_function import LambdaFunction
+from eventmill.log.checkpoints import Sign
 from eventmill.log.sqlite import SqliteEventLog
 from eventmill.model import record
 from eventmill.objects.filesystem import FilesystemObjectStore
@@ -19,6 +21,7 @@ from eventmill.ports import Clock, EventLog, Executor, Invocation, ObjectStore, 
 from eventmill.runtime.catalog import Catalog
 from eventmill.runtime.clock import SystemClock
 from eventmill.runtime.engine import Dispatch, Engine
+from eventmill.runtime.housekeeping import Housekeeping
 from eventmill.runtime.project import Project
 from eventmill.runtime.router import Router
 from eventmill.runtime.settings import Settings
@@ -73,11 +76,22 @@ async def running(settings: Settings, project: Project) -> AsyncIterator[System]
         stack.callback(engine.close)
         supervisor = Supervisor(log, clock, Router(log, engine, catalog))
         watches = _watches(settings, project, clock)
+        housekeeping = Housekeeping(
+            log,
+            clock,
+            settings.retention,
+            rows=settings.checkpoint_rows,
+            definitions=catalog.digests,
+            sensors=[watch.sensor.name for watch in watches],
+            sign=_signer(settings),
+        )
+        stack.push_async_callback(housekeeping.end)
         newest_before = await log.newest_id()
         began_ms = clock.now_ms()
         recovered = await engine.recover()
         background = await stack.enter_async_context(_background())
         background.start(engine.keep_time())
+        background.start(housekeeping.keep())
         sensors = [background.start(supervisor.keep(watch)) for watch in watches]
         yield System(
             settings=settings,
@@ -94,6 +108,15 @@ async def running(settings: Settings, project: Project) -> AsyncIterator[System]
             broken=background.broken,
             stop_sensing=lambda: _cancelled(sensors),
         )
+
+
+def _signer(settings: Settings) -> Sign | None:
+    if settings.checkpoint_key is None:
+        return None
+    sign: Sign = (
+        import_module("eventmill.log.signing").SigningKey.read(settings.checkpoint_key).sign
+    )
+    return sign
 
 
 def _make_folder(settings: Settings) -> None:

@@ -2,6 +2,7 @@ import shutil
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 
@@ -259,6 +260,21 @@ def test_a_purged_body_leaves_the_chain_whole(database: Path) -> None:
     audit = audit_database(database)
     assert audit.problem is None
     assert audit.purged == 10
+
+
+async def test_the_text_of_a_definition_that_was_changed_is_found(database: Path) -> None:
+    text = '{"StartAt":"A"}'
+    digest = sha256(text.encode()).hexdigest()
+    transaction = started(23)
+    row = replace(transaction.created[0], definition=digest)
+    async with SqliteEventLog.open(database) as log:
+        await log.commit(replace(transaction, created=[row], definitions={digest: text}))
+    assert audit_database(database).problem is None
+    tamper(database, "UPDATE definitions SET text = replace(text, 'A', 'B')")
+    expected = Problem(
+        position=14, execution=23, step=0, what="the text of its definition was changed"
+    )
+    assert audit_database(database).problem == expected
 
 
 def test_status_and_timers_change_without_breaking_the_chain(database: Path) -> None:

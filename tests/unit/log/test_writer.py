@@ -176,8 +176,11 @@ def test_a_damaged_file_is_told_apart_from_a_full_one(
     writer.commit([started(1)])
     connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     connection.execute("PRAGMA cache_size = 0")
+    (page,) = connection.execute(
+        "SELECT rootpage FROM sqlite_schema WHERE name = 'steps'"
+    ).fetchone()
     content = bytearray(path.read_bytes())
-    content[4096:] = b"\xff" * (len(content) - 4096)
+    content[4096 * (page - 1) : 4096 * page] = b"\xff" * 4096
     path.write_bytes(content)
     with closing(open_for_writing(path, 50)) as fresh, pytest.raises(LogDamaged):
         Writer(fresh, path).commit([step(1, 2)])
