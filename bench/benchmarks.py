@@ -11,11 +11,13 @@ from bench import (
     chain3_workers,
     file_to_handler,
     history_growth,
+    map10k,
     map1000,
     map_run,
     payload_100kib,
     recover100k,
     sleepers,
+    sleepers1m,
     transitions,
 )
 from bench.rounds import Figures
@@ -96,6 +98,16 @@ BENCHMARKS: Final = {
         what="three no-op tasks in sequence that hand 100 KiB on, 50 executions in flight",
         measure=payload_100kib.measure,
         targets={},
+    ),
+    "sleepers1m": Benchmark(
+        what="100,000 executions that wait for timers and callbacks; alone, a million",
+        measure=sleepers1m.measure,
+        targets={"ready_s": Target(at_most=2)},  # a million may take 300 MiB
+    ),
+    "map10k": Benchmark(
+        what="one inline Map of 10,000 no-op tasks",
+        measure=map10k.measure,
+        targets={"s": Target(at_most=2), "item_kib": Target(at_most=2)},
     ),
     "recover100k": Benchmark(
         what="the next server after SIGKILL with 100,000 executions open, 20,000 of them due",

@@ -91,6 +91,11 @@ async def work(event, context):
     if calls == DUE:
         (PROJECT / "dispatched").touch()
     return event
+
+
+@handler
+async def ask(event, context):
+    return None
 """
 
 
@@ -134,9 +139,7 @@ def _recover(project: Path) -> Figures:
     began = time.perf_counter()
     server = subprocess.Popen([*command, "--port", "0", "--json"], stdout=subprocess.PIPE)
     try:
-        assert server.stdout is not None
-        told = next(each for each in map(json.loads, server.stdout) if each["type"] == "ready")
-        _start_one(told["endpoint"])
+        _start_one(_endpoint(server))
         ready_s = time.perf_counter() - began
         while not (project / "dispatched").exists():
             if time.perf_counter() - began > _PATIENCE_SECONDS:
@@ -146,6 +149,15 @@ def _recover(project: Path) -> Figures:
     finally:
         server.kill()
         server.communicate()
+
+
+def _endpoint(server: "subprocess.Popen[bytes]") -> str:
+    assert server.stdout is not None
+    for line in server.stdout:
+        told = json.loads(line)
+        if told["type"] == "ready":
+            return str(told["endpoint"])
+    raise RuntimeError("the next server did not become ready")
 
 
 def _start_one(endpoint: str) -> None:

@@ -18,6 +18,8 @@ _UNITS: Final = {
     "p50_ms": ("{:.3g}", "ms p50"),
     "p99_ms": ("{:.3g}", "ms p99"),
     "s": ("{:.3g}", "s"),
+    "ready_s": ("{:.3g}", "s ready"),
+    "dispatched_s": ("{:.3g}", "s all due"),
     "mib": ("{:.1f}", "MiB"),
     "late_mib": ("{:.1f}", "MiB late"),
     "jsonpath_us": ("{:.3g}", "µs JSONPath"),

@@ -13,7 +13,7 @@ from eventmill.arn import Home
 from eventmill.datasets.stored import StoredDatasets
 from eventmill.integrations.lambda_function import LambdaFunction
 from eventmill.log.sqlite import SqliteEventLog
-from eventmill.model import AWS_QUOTAS, record
+from eventmill.model import AWS_QUOTAS, Quotas, record
 from eventmill.objects.filesystem import FilesystemObjectStore
 from eventmill.ports import Clock, Executor
 from eventmill.runtime.catalog import Catalog, Machine
@@ -44,17 +44,18 @@ async def serving(
     *,
     clock: Clock | None = None,
     record_batches: bool = False,
+    quotas: Quotas = AWS_QUOTAS,
 ) -> AsyncIterator[Server]:
     """An engine that runs `definition`, in a new folder inside `folder` that is gone afterwards."""
     clock = clock or SystemClock()
     kind = RecordingEventLog if record_batches else SqliteEventLog
     with TemporaryDirectory(dir=folder) as own_folder:
         async with kind.open(Path(own_folder) / "log.db") as log:
-            catalog = Catalog(log, HOME, AWS_QUOTAS)
+            catalog = Catalog(log, HOME, quotas)
             machine = catalog.add("measured", json.dumps(definition))
             datasets = StoredDatasets(FilesystemObjectStore(Path(own_folder) / "buckets"))
             dispatch = LambdaFunction(executor)
-            engine = Engine(log, clock, catalog, dispatch, datasets, HOME, AWS_QUOTAS)
+            engine = Engine(log, clock, catalog, dispatch, datasets, HOME, quotas)
             await engine.recover()
             spare_the_collector()
             timekeeping = asyncio.create_task(engine.keep_time())

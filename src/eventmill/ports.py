@@ -87,6 +87,15 @@ class Progress:
 
 
 @record
+class ExecutionHistory:
+    """An execution as it stands: with the bodies of all its steps and when it will be woken."""
+
+    row: ExecutionRow
+    bodies: Sequence[bytes]  # of step 1, 2, 3, …
+    due_ms: int | None  # what its timer says; None without one
+
+
+@record
 class ChildHistory:
     """A child with the bodies of its first and its last step; `last` is that of its end, if any."""
 
@@ -217,8 +226,16 @@ class EventLog(Protocol):
         """The largest id of an execution; 0 when there is none."""
         ...
 
-    async def unfinished(self, *, after_id: int, limit: int) -> Sequence[ExecutionRow]:
-        """RUNNING executions without a timer row, by id: those that recovery must look at."""
+    async def unfinished(self) -> Sequence[int]:
+        """The ids of RUNNING executions without a timer, in order: what recovery must look at."""
+        ...
+
+    def histories(self, executions: Sequence[int]) -> AsyncGenerator[ExecutionHistory, None]:
+        """Executions by their ids, in order of these, each as it stood at one instant.
+
+        Ids that no execution has are passed over. Many are read at once, but never more than some
+        MiB and one execution.
+        """
         ...
 
     async def due(self, now_ms: int, *, limit: int) -> Sequence[tuple[int, int]]:

@@ -8,8 +8,10 @@ from eventmill.errors import (
 )
 from eventmill.ports import (
     EventLog,
+    ExecutionHistory,
     ExecutionRow,
     InboxEvent,
+    StepRow,
     Transaction,
 )
 from tests.conformance.event_logs import (
@@ -153,17 +155,52 @@ async def test_a_finished_execution_keeps_its_status_and_when_it_stopped(log: Ev
 async def test_unfinished_are_the_running_ones_without_a_timer_by_id(log: EventLog) -> None:
     await create(log, *(execution(id) for id in (5, 1, 4, 2, 3)))
     await log.commit(Transaction(finished={2: ("SUCCEEDED", 9)}, timers={4: 50}))
-
-    async def ids(after_id: int, limit: int) -> list[int]:
-        return [row.id for row in await log.unfinished(after_id=after_id, limit=limit)]
-
-    assert await ids(0, 10) == [1, 3, 5]
-    assert await ids(0, 2) == [1, 3]
-    assert await ids(3, 2) == [5]
-    assert await ids(5, 2) == []
+    assert list(await log.unfinished()) == [1, 3, 5]
     await log.commit(Transaction(timers={4: None}))
-    assert await ids(0, 10) == [1, 3, 4, 5]
-    assert (await log.unfinished(after_id=0, limit=1))[0] == execution(1, steps=1)
+    assert list(await log.unfinished()) == [1, 3, 4, 5]
+
+
+async def test_histories_come_by_id_with_all_steps_and_timers(log: EventLog) -> None:
+    await create(log, *(execution(id) for id in (5, 1, 4, 2, 3)))
+    await log.commit(
+        Transaction(
+            created=[execution(6)],
+            steps=[step(4, 2), step(1, 2), step(4, 3)],
+            timers={4: 50, 3: 7},
+            finished={2: ("FAILED", 9)},
+        )
+    )
+    assert [each async for each in log.histories([6, 4, 99, 2, 4, 1])] == [
+        ExecutionHistory(
+            row=execution(1, steps=2), bodies=[each.body for each in steps(1, 1, 2)], due_ms=None
+        ),
+        ExecutionHistory(
+            row=execution(2, status="FAILED", stop_ms=9, steps=1),
+            bodies=[step(2, 1).body],
+            due_ms=None,
+        ),
+        ExecutionHistory(
+            row=execution(4, steps=3), bodies=[each.body for each in steps(4, 1, 2, 3)], due_ms=50
+        ),
+        ExecutionHistory(row=execution(6, steps=0), bodies=[], due_ms=None),
+    ]
+    assert [each async for each in log.histories([])] == []
+    assert [each async for each in log.histories([98, 99])] == []
+
+
+async def test_histories_are_whole_however_many_and_however_large(log: EventLog) -> None:
+    count, body = 1_100, bytes(1_048_576)
+    await create(log, *(execution(id) for id in range(1, count + 1)))
+    large = [StepRow(execution=id, step=2, body=body) for id in (3, 4, 5, 6, 7, 9)]
+    await log.commit(Transaction(steps=large))
+    sizes = {
+        each.row.id: [len(body) for body in each.bodies]
+        async for each in log.histories(range(count + 1))
+    }
+    assert list(sizes) == list(range(1, count + 1))
+    for id, found in sizes.items():
+        expected = [len(step(id, 1).body)]
+        assert found == ([*expected, 1_048_576] if id in (3, 4, 5, 6, 7, 9) else expected)
 
 
 async def test_due_timers_come_soonest_first(log: EventLog) -> None:

@@ -37,9 +37,11 @@ class World:
         quotas: Quotas = AWS_QUOTAS,
         *,
         buckets: Path = Path("/nowhere"),
+        weight_max: int = 20_000,
     ) -> None:
         self.log, self.clock, self.quotas = log, clock, quotas
         self._handlers, self._machines = handlers, machines
+        self._weight_max = weight_max
         self._datasets = StoredDatasets(FilesystemObjectStore(buckets))
 
     async def __aenter__(self) -> "World":
@@ -49,7 +51,14 @@ class World:
             self.catalog.add(name, json.dumps(definition))
         dispatch = LambdaFunction(self._executor)
         self.engine = Engine(
-            self.log, self.clock, self.catalog, dispatch, self._datasets, Home(), self.quotas
+            self.log,
+            self.clock,
+            self.catalog,
+            dispatch,
+            self._datasets,
+            Home(),
+            self.quotas,
+            weight_max=self._weight_max,
         )
         self.recovered = await self.engine.recover()
         self.time = asyncio.ensure_future(self.engine.keep_time())

@@ -13,6 +13,7 @@ from typing import Any, Final, TypeAlias
 from eventmill.executors.answers import Unavailable, raised, returned, timed_out
 from eventmill.executors.deadlines import Deadlines
 from eventmill.executors.threads import Threads
+from eventmill.faults import point
 from eventmill.handler import HandlerContext
 from eventmill.model import decode_json, record
 from eventmill.ports import Answer, Invocation, Raised
@@ -195,7 +196,9 @@ class Calls:
         current_call.set(call)
         try:
             # A fresh value: the handler may change its event, which others may share.
+            point("before-handler")
             result = await function(decode_json(call.invocation.payload.text), context)
+            point("after-handler")
             answer = returned(call.invocation, result)
         except BaseException as error:  # SystemExit in a handler must not end the server
             answer = raised(call.invocation, error, own_file=__file__)
@@ -210,7 +213,9 @@ class Calls:
             call.began = True
             current_call.set(call)
             try:
+                point("before-handler")
                 result = function(decode_json(call.invocation.payload.text), context)
+                point("after-handler")
                 if inspect.isawaitable(result):
                     self._call_soon(self._continue, call, result)
                     return

@@ -8,9 +8,9 @@ import asyncio
 from collections.abc import Callable
 from itertools import count
 from typing import Final
-from uuid import uuid4
 
 from eventmill.arn import function_name
+from eventmill.handler import request_id
 from eventmill.machine.commands import RunTask
 from eventmill.machine.facts import Fact, TaskFailed, TaskHeartbeat, TaskSubmitted, TaskSucceeded
 from eventmill.model import EMPTY_OBJECT, Json, Payload, decode_json, encode_json
@@ -109,7 +109,9 @@ def _enveloped_answer(command: RunTask, answer: Answer) -> Fact:
     if isinstance(answer, Raised):
         cause = _compact(answer.cause)
         return TaskFailed(task=command.task, error=answer.error, cause=cause)
-    output = Payload(_envelope(answer.output.text, str(uuid4())))
+    # The handler knows its call by the same id.
+    id = request_id(command.idempotency_key, command.attempt)
+    output = Payload(_envelope(answer.output.text, id))
     if command.resource.pattern == "callback":
         return TaskSubmitted(task=command.task, output=output)
     return TaskSucceeded(task=command.task, output=output)

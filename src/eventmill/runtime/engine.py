@@ -13,18 +13,19 @@ from dataclasses import replace
 from typing import Final, Protocol, TypeAlias
 
 from eventmill.arn import Home
-from eventmill.asl.syntax import StateMachine
-from eventmill.codec import decode_step, encode_step
+from eventmill.codec import encode_step
 from eventmill.errors import AppendConflict, ExecutionDoesNotExist, LogUnavailable
 from eventmill.events import TriggerEvent
 from eventmill.faults import point
 from eventmill.machine.commands import CancelTask, Command, RunMap, RunTask
-from eventmill.machine.execution import RUNNING, Execution, Identity, fold
+from eventmill.machine.execution import RUNNING
 from eventmill.machine.facts import Fact, StartExecution, StopExecution, TaskHeartbeat, TimeReached
 from eventmill.machine.transition import Step, advance, outstanding
 from eventmill.model import Payload, Quotas, record
 from eventmill.ports import Child, Clock, Datasets, EventLog, ExecutionRow, StepRow, Transaction
+from eventmill.runtime.admission import Admission, weight_of
 from eventmill.runtime.catalog import Catalog, Machine
+from eventmill.runtime.loading import Live, Loading, Taken, Told
 from eventmill.runtime.map_run_rows import map_runs_begun, map_runs_changed
 from eventmill.runtime.map_runs import ChildStart, MapRuns
 from eventmill.runtime.timekeeper import NEVER_MS, Timekeeper
@@ -33,14 +34,10 @@ _log: Final = logging.getLogger(__name__)
 
 # An execution that only waits leaves memory, unless its time comes as soon as this.
 _STAY_MS: Final = 1_000
-_RECOVERY_PAGE: Final = 500
-_PAUSE_MS: Final = 250  # before a log that refuses is tried again
-# Not known is when the log would wake an execution, so that it is said again in any case.
-_UNKNOWN_MS: Final = -1
-
-
-_Taken: TypeAlias = Callable[[bool], None]
-"""Is told, once that is durable, whether a fact was taken."""
+# As many executions may be in memory, or fewer with large inputs, before a start has to wait.
+_WEIGHT_MAX: Final = 20_000
+# So many are taken up from the last server at a time; facts about others come in between.
+_RECOVERY_PAGE: Final = 200
 
 
 def _unheard(taken: bool) -> None:
@@ -72,18 +69,16 @@ class Start:
     child: Child | None = None
 
 
-class _Live:
-    """An execution in memory, with what the shell has to know about it."""
+_Begun: TypeAlias = tuple[Live, Step, StepRow]
 
-    __slots__ = ("execution", "id", "in_flight", "row", "step", "timer_ms")
 
-    def __init__(self, row: ExecutionRow, execution: Execution) -> None:
-        self.id = row.id
-        self.row = row
-        self.execution = execution
-        self.step = 0  # the last step handed to the log
-        self.in_flight = 0  # steps handed to the log and not yet durable
-        self.timer_ms: int | None = None  # what the log's timer row says
+def _weight(starts: Iterable[Start]) -> int:
+    return sum(weight_of(len(start.input)) for start in starts)
+
+
+def _asked_by(command: Command) -> int:
+    """The event that a command follows from."""
+    return command.task if isinstance(command, (RunTask, CancelTask)) else command.map_run
 
 
 class Engine:
@@ -101,11 +96,13 @@ class Engine:
         *,
         new_seed: Callable[[], int] = _new_seed,
         stay_ms: int | None = _STAY_MS,
+        weight_max: int = _WEIGHT_MAX,
     ) -> None:
         """Take the parts; nothing runs before `recover`.
 
         `new_seed` gives each execution what its random numbers are drawn from. One that only
-        waits leaves memory, unless it is due within `stay_ms`; with None all of them stay.
+        waits leaves memory, unless it is due within `stay_ms`; with None all of them stay. With
+        `weight_max` executions in memory (one of 160 KiB counts as eleven) a start waits.
         """
         self._events = log
         self._clock = clock
@@ -116,13 +113,16 @@ class Engine:
         self._new_seed = new_seed
         self._stay_ms = stay_ms
         self._timekeeper = Timekeeper(log, clock, self._wake)
-        self._live: dict[int, _Live] = {}
-        # Facts that wait for their execution to come into memory.
-        self._loading: dict[int, list[tuple[Fact, _Taken]]] = {}
+        self._admission = Admission(weight_max)
+        self._live: dict[int, Live] = {}
+        self._loading = Loading(
+            log, clock, catalog, loaded=self._loaded, gone=self._gone, broken=self._break
+        )
+        self._recovery: asyncio.Task[None] | None = None
+        self._is_closed = False
         # What is under way, by execution and the event that asked for it, and how to cancel it.
         self._running: dict[tuple[int, int], Callable[[], None]] = {}
         self._ends: dict[int, asyncio.Future[ExecutionRow]] = {}
-        self._loads: dict[int, asyncio.Task[None]] = {}
         self._last_id = 0
         self._broken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._map_runs = MapRuns(
@@ -152,14 +152,47 @@ class Engine:
     ) -> Sequence[ExecutionRow]:
         """Begin executions, in one commit with the event that causes them; return after it.
 
+        While memory holds as many executions as it may, this waits until some of them have ended
+        or wait for their time. Who stops waiting for the commit does not stop it.
+
         Raises:
             DuplicateEvent: The event has started its executions already.
             ExecutionAlreadyExists: A name is taken.
             LogUnavailable: The disk refuses; nothing was started.
         """
+        await self._admission.enter(_weight(starts))
+        return await self._start(starts, event, sensor_state)
+
+    async def _start(
+        self,
+        starts: Sequence[Start],
+        event: TriggerEvent | None = None,
+        sensor_state: Mapping[tuple[str, str], bytes | None] | None = None,
+    ) -> Sequence[ExecutionRow]:
+        """Begin executions that were admitted."""
+        try:
+            begun, transaction = self._begun(starts, event, sensor_state)
+            durable = self._events.commit(transaction)
+        except BaseException:
+            self._admission.leave(_weight(starts))
+            raise
+        for live, _, _ in begun:
+            self._loading.expect(live.id)
+        known: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        durable.add_done_callback(lambda done: self._started(begun, known, done))
+        await known
+        self._catalog.stored(start.machine for start in starts)
+        return transaction.created
+
+    def _begun(
+        self,
+        starts: Sequence[Start],
+        event: TriggerEvent | None,
+        sensor_state: Mapping[tuple[str, str], bytes | None] | None,
+    ) -> tuple[Sequence[_Begun], Transaction]:
         now_ms = self._clock.now_ms()
         begun = [self._begin(start, event, now_ms) for start in starts]
-        transaction = Transaction(
+        return begun, Transaction(
             event=event,
             received_ms=now_ms,
             created=[live.row for live, _, _ in begun],
@@ -173,25 +206,42 @@ class Engine:
             sensor_state=sensor_state,
             definitions=self._catalog.unstored(start.machine for start in starts),
             map_runs=[row for live, step, _ in begun for row in map_runs_begun(live.id, step)],
+            map_run_changes={
+                key: change
+                for live, step, _ in begun
+                for key, change in map_runs_changed(live.id, step).items()
+            },
         )
-        await self._events.commit(transaction)
-        self._catalog.stored(start.machine for start in starts)
+
+    def _started(
+        self,
+        begun: Sequence[_Begun],
+        known: "asyncio.Future[None]",
+        done: "asyncio.Future[None]",
+    ) -> None:
+        error = done.exception()
+        if not known.done():  # whoever asked may have gone
+            known.set_result(None) if error is None else known.set_exception(error)
         for live, step, _ in begun:
-            self._live[live.id] = live
-            self._act(live, step)
-        return transaction.created
+            told = self._loading.arrived(live.id)
+            if error is None and not self._is_closed:
+                self._live[live.id] = live
+                self._act(live, step)
+                for fact, taken in told:
+                    self.tell(live.id, fact, taken)
+            else:
+                self._admission.leave(live.weight)
 
-    async def _start_children(self, starts: Sequence[ChildStart]) -> Sequence[ExecutionRow]:
-        return await self.start(
-            [
-                Start(machine=each.machine, name=each.name, input=each.input, child=each.child)
-                for each in starts
-            ]
-        )
+    async def _start_children(self, children: Sequence[ChildStart]) -> Sequence[ExecutionRow]:
+        starts = [
+            Start(machine=each.machine, name=each.name, input=each.input, child=each.child)
+            for each in children
+        ]
+        # Their Map Run is in memory until they have ended, so they must not wait for room.
+        self._admission.push_in(_weight(starts))
+        return await self._start(starts)
 
-    def _begin(
-        self, start: Start, event: TriggerEvent | None, now_ms: int
-    ) -> tuple[_Live, Step, StepRow]:
+    def _begin(self, start: Start, event: TriggerEvent | None, now_ms: int) -> _Begun:
         machine = start.machine
         row = ExecutionRow(
             id=self._new_id(now_ms),
@@ -205,7 +255,8 @@ class Engine:
             trigger=start.trigger,
             child=start.child,
         )
-        live = self._new(row, machine.definition)
+        live = Live(row, machine.definition)
+        live.weight = weight_of(len(start.input))
         role_arn = self._home.role("eventmill")
         fact = StartExecution(
             input=start.input,
@@ -219,10 +270,6 @@ class Engine:
         body = encode_step(now_ms, step.fact, step.events)
         return live, step, StepRow(execution=row.id, step=1, body=body)
 
-    def _new(self, row: ExecutionRow, definition: StateMachine) -> _Live:
-        identity = Identity.of(row.arn, row.state_machine_arn)
-        return _Live(row, Execution(identity, definition))
-
     def _new_id(self, now_ms: int) -> int:
         """An id that grows with time, so that the newest executions lie together on disk."""
         self._last_id = max(self._last_id + 1, now_ms << 20)
@@ -230,7 +277,7 @@ class Engine:
 
     # Facts
 
-    def tell(self, execution: int, fact: Fact, taken: _Taken = _unheard) -> None:
+    def tell(self, execution: int, fact: Fact, taken: Taken = _unheard) -> None:
         """Take a fact about an execution; one that is no longer news changes nothing.
 
         `taken` is called with True once the fact is durable, with False when it is no news or
@@ -240,7 +287,7 @@ class Engine:
         if live is not None:
             self._absorb(live, fact, taken)
         else:
-            self._load(execution, fact, taken)
+            self._loading.want(execution, (fact, taken))
 
     async def told(self, execution: int, fact: Fact) -> bool:
         """Tell a fact and return, once that is durable, whether it was taken.
@@ -288,7 +335,7 @@ class Engine:
                 future.set_result(row)  # others may wait for it already
         return await asyncio.shield(future)
 
-    def _absorb(self, live: _Live, fact: Fact, taken: _Taken) -> None:
+    def _absorb(self, live: Live, fact: Fact, taken: Taken) -> None:
         now_ms = self._clock.now_ms()
         step = advance(live.execution, fact, now_ms)
         if not step.events:
@@ -309,7 +356,7 @@ class Engine:
         future = self._events.commit(transaction)
         future.add_done_callback(lambda done: self._committed(live, step, taken, done))
 
-    def _timer(self, live: _Live) -> int | None:
+    def _timer(self, live: Live) -> int | None:
         """When the log must wake this execution, or None when it stays in memory."""
         execution = live.execution
         if execution.status != RUNNING or self._stay_ms is None or not execution.waits_only():
@@ -320,7 +367,7 @@ class Engine:
         return due_ms if due_ms > self._clock.now_ms() + self._stay_ms else None
 
     def _committed(
-        self, live: _Live, step: Step, taken: _Taken, done: "asyncio.Future[None]"
+        self, live: Live, step: Step, taken: Taken, done: "asyncio.Future[None]"
     ) -> None:
         live.in_flight -= 1
         if done.cancelled():
@@ -332,10 +379,17 @@ class Engine:
         elif isinstance(error, (LogUnavailable, AppendConflict)):
             # What is in memory is not what the log holds: forget it, and take the fact again.
             _log.warning("%s: %s", live.row.arn, error)
-            self._forget(live)
-            self._load(live.id, step.fact, taken, pause_ms=_PAUSE_MS)
+            self._read_again(live, (step.fact, taken))
         else:
             self._break(error)
+
+    def _read_again(self, live: Live, *told: Told) -> None:
+        self._forget(live)
+        if live.id not in self._live:
+            self._loading.want_later(live.id, *told)
+            return
+        for fact, taken in told:  # another transaction was refused before, and it is back already
+            self.tell(live.id, fact, taken)
 
     def _break(self, error: BaseException) -> None:
         if not self._broken.done():
@@ -343,7 +397,9 @@ class Engine:
 
     # Acting on what is durable
 
-    def _act(self, live: _Live, step: Step) -> None:
+    def _act(self, live: Live, step: Step) -> None:
+        if self._is_closed:
+            return
         point("before-dispatch")
         for command in step.commands:
             if isinstance(command, RunTask):
@@ -351,13 +407,12 @@ class Engine:
             elif isinstance(command, RunMap):
                 self._run_map(live, command)
             else:
-                id = command.task if isinstance(command, CancelTask) else command.map_run
-                self._cancel(live.id, id)
+                self._cancel(live.id, _asked_by(command))
         point("after-dispatch")
         if live.in_flight == 0:
             self._rest(live)
 
-    def _run(self, live: _Live, command: RunTask) -> None:
+    def _run(self, live: Live, command: RunTask) -> None:
         key = (live.id, command.task)
         # A task may have ended in the meantime, and after a reload it may still be under way.
         if command.task not in live.execution.tasks or key in self._running:
@@ -368,10 +423,11 @@ class Engine:
             if not isinstance(fact, TaskHeartbeat):
                 self._running.pop(key, None)
             self.tell(live.id, fact)
+            point("after-answer")
 
         self._running[key] = self._dispatch.run(live.row.arn, command, report)
 
-    def _run_map(self, live: _Live, command: RunMap) -> None:
+    def _run_map(self, live: Live, command: RunMap) -> None:
         key = (live.id, command.map_run)
         if command.map_run not in live.execution.map_runs or key in self._running:
             return
@@ -387,7 +443,7 @@ class Engine:
         if cancel is not None:
             cancel()
 
-    def _rest(self, live: _Live) -> None:
+    def _rest(self, live: Live) -> None:
         """All that is known of the execution is durable: keep it in memory only if it is busy."""
         if live.execution.status != RUNNING:
             self._forget(live)
@@ -400,7 +456,7 @@ class Engine:
             if due_ms is not None:
                 self._timekeeper.remember(live.id, due_ms)
 
-    def _announce(self, live: _Live) -> None:
+    def _announce(self, live: Live) -> None:
         if live.row.child is not None:
             self._map_runs.ended(live.row, live.execution.status)
         future = self._ends.pop(live.id, None)
@@ -408,30 +464,35 @@ class Engine:
             status, stop_ms = live.execution.status, live.execution.stop_ms
             future.set_result(replace(live.row, status=status, stop_ms=stop_ms, steps=live.step))
 
-    def _forget(self, live: _Live) -> None:
+    def _forget(self, live: Live) -> None:
         if self._live.get(live.id) is live:
             del self._live[live.id]
+            self._admission.leave(live.weight)
 
     # Loading and recovery
 
     async def recover(self) -> int:
-        """Take up every execution that the last server left under way; return how many.
+        """Begin to take up every execution that the last server left under way; return how many.
 
-        Those that wait for their time stay on disk.
+        They are read while everything else goes on, the oldest first; a fact about one brings it
+        at once. Those that wait for their time stay on disk.
         """
+        point("before-recovery")
         # Ids grow also when the clock has gone back since.
         self._last_id = await self._events.newest_id()
-        taken, after_id = 0, 0
-        while page := await self._events.unfinished(after_id=after_id, limit=_RECOVERY_PAGE):
-            for row in page:
-                live = self._live[row.id] = await self._fold(row)
-                self._run_all(live, outstanding(live.execution))
-                self._rest(live)
-            taken += len(page)
-            after_id = page[-1].id
-        self._map_runs.begin_stopping_orphans()
+        left = await self._events.unfinished()
         await self._timekeeper.look_into_log()
-        return taken
+        self._map_runs.begin_stopping_orphans()
+        self._recovery = asyncio.get_running_loop().create_task(self._take_up(left))
+        return len(left)
+
+    async def _take_up(self, executions: Sequence[int]) -> None:
+        for first in range(0, len(executions), _RECOVERY_PAGE):
+            for execution in executions[first : first + _RECOVERY_PAGE]:
+                if execution not in self._live:  # or a fact has brought it already
+                    self._loading.want(execution)
+            await self._loading.caught_up()
+        point("after-recovery")
 
     async def keep_time(self) -> None:
         """Wake executions whose time has come, until cancelled.
@@ -449,63 +510,60 @@ class Engine:
     async def _wake(self, executions: Iterable[int]) -> None:
         for execution in executions:
             self.tell(execution, TimeReached())
-        await asyncio.gather(*self._loads.values())
+        await self._loading.caught_up()
         # Transactions become durable in order, so an empty one says that all before it are.
         await self._events.commit(Transaction())
 
-    def _load(self, execution: int, fact: Fact, taken: _Taken, pause_ms: int = 0) -> None:
-        """Bring an execution into memory and give it `fact`, after all that wait already."""
-        if execution in self._loading:
-            self._loading[execution].append((fact, taken))
-            return
-        self._loading[execution] = [(fact, taken)]
-        task = asyncio.get_running_loop().create_task(self._read_and_absorb(execution, pause_ms))
-        self._loads[execution] = task
-        task.add_done_callback(lambda done: self._loads.pop(execution, None))
-
-    async def _read_and_absorb(self, execution: int, pause_ms: int) -> None:
-        live = await self._read(execution, pause_ms)
-        facts = self._loading.pop(execution)
-        if live is None:
-            # It has ended; should a timer row be left over, nobody must be woken by it again.
-            self._events.commit(Transaction(timers={execution: None}))
-            for _, taken in facts:
-                taken(False)
-            return
-        live.timer_ms = _UNKNOWN_MS
-        self._live[execution] = live
+    def _loaded(self, live: Live, told: Sequence[Told]) -> None:
+        """An execution has come into memory, and these facts have waited for it."""
+        assert live.id not in self._live, "what is in memory is not read again"
+        self._live[live.id] = live
+        live.weight = weight_of(len(live.execution.input))
+        self._admission.push_in(live.weight)
         durable = outstanding(live.execution)
-        for fact, taken in facts:
-            self._absorb(live, fact, taken)
+        if told:
+            for fact, taken in told:
+                self._absorb(live, fact, taken)
+            # What they have answered is not asked again.
+            still = {_asked_by(command) for command in outstanding(live.execution)}
+            durable = [command for command in durable if _asked_by(command) in still]
         self._run_all(live, durable)
         if live.in_flight == 0:
-            live.timer_ms = self._timer(live)
-            self._events.commit(Transaction(timers={execution: live.timer_ms}))
-            self._rest(live)
+            due_ms = self._timer(live)
+            if due_ms == live.timer_ms:
+                self._rest(live)
+            else:
+                self._set_timer(live, due_ms)
 
-    async def _read(self, execution: int, pause_ms: int) -> _Live | None:
-        """The execution as the log has it, or None when it has ended."""
-        while True:
-            if pause_ms:
-                await self._clock.sleep_until(self._clock.now_ms() + pause_ms)
-            try:
-                row = await self._events.execution_by_id(execution)
-                return None if row is None or row.status != RUNNING else await self._fold(row)
-            except LogUnavailable as error:
-                _log.warning("execution %s cannot be read, trying again: %s", execution, error)
-                pause_ms = _PAUSE_MS
+    def _set_timer(self, live: Live, due_ms: int | None) -> None:
+        live.timer_ms = due_ms
+        live.in_flight += 1
+        future = self._events.commit(Transaction(timers={live.id: due_ms}))
+        future.add_done_callback(lambda done: self._timer_set(live, done))
 
-    async def _fold(self, row: ExecutionRow) -> _Live:
-        definition = await self._catalog.definition(row.definition)
-        live = self._new(row, definition)
-        for stored in await self._events.read(row.id):
-            fold(live.execution, decode_step(stored.body).events)
-            live.step = stored.step
-        live.execution.abandoned.clear()
-        live.execution.abandoned_runs.clear()
-        return live
+    def _timer_set(self, live: Live, done: "asyncio.Future[None]") -> None:
+        live.in_flight -= 1
+        if done.cancelled():
+            return
+        error = done.exception()
+        if error is None:
+            if live.in_flight == 0:
+                self._rest(live)
+        elif isinstance(error, LogUnavailable):
+            self._read_again(live)
+        else:
+            self._break(error)
 
-    def _run_all(self, live: _Live, commands: Iterable[Command]) -> None:
+    def _gone(self, execution: int, timer_ms: int | None, told: Iterable[Told]) -> None:
+        """An execution that was wanted has ended; these facts come too late."""
+        for _, taken in told:
+            taken(False)
+        if timer_ms is not None:
+            # Nobody must be woken by it again; if it cannot be removed now, it will be next time.
+            removed = self._events.commit(Transaction(timers={execution: None}))
+            removed.add_done_callback(lambda done: done.cancelled() or done.exception())
+
+    def _run_all(self, live: Live, commands: Iterable[Command]) -> None:
         for command in commands:
             if isinstance(command, RunTask):
                 self._run(live, command)
@@ -513,7 +571,9 @@ class Engine:
                 self._run_map(live, command)
 
     def close(self) -> None:
-        """Stop loading; what was acknowledged is in the log."""
+        """Begin nothing more; what was acknowledged is in the log."""
+        self._is_closed = True
         self._map_runs.close()
-        for task in list(self._loads.values()):
-            task.cancel()
+        self._loading.close()
+        if self._recovery is not None:
+            self._recovery.cancel()

@@ -15,6 +15,7 @@ from uuid import NAMESPACE_URL, uuid3
 
 from eventmill.asl.error_names import EXCEED_TOLERATED_FAILURE_THRESHOLD
 from eventmill.errors import LogUnavailable
+from eventmill.faults import point
 from eventmill.machine.commands import RunMap
 from eventmill.machine.decision import too_large
 from eventmill.machine.facts import Fact, MapRunFailed, MapRunSucceeded
@@ -189,7 +190,10 @@ class MapRuns:
             if run.is_cancelled:
                 await self._stop_children(run)
                 return
-            run.report(await self._outcome(run, failure))
+            point("before-map-run-end")
+            outcome = await self._insist(lambda: self._outcome(run, failure))
+            point("after-map-run-end")
+            run.report(outcome)
         finally:
             del self._runs[run.key]
 
@@ -226,17 +230,24 @@ class MapRuns:
             run.row.state_machine_arn, run.command.label, run.command.definition
         )
         page: list[Batch] = []
+        await self._room(run)
+        if run.is_over:
+            return
         async for batch in rest:
             page.append(batch)
             if len(page) >= min(_PAGE, run.at_once - len(run.open)):
                 await self._start_page(run, machine, page)
                 page.clear()
-                while len(run.open) >= run.at_once and not run.is_over:
-                    await self._news(run)
+                await self._room(run)
             if run.is_over:
                 return
         if page:
             await self._start_page(run, machine, page)
+
+    async def _room(self, run: _Run) -> None:
+        """Wait until another child may run."""
+        while len(run.open) >= run.at_once and not run.is_over:
+            await self._news(run)
 
     async def _start_page(self, run: _Run, machine: Machine, page: Sequence[Batch]) -> None:
         starts = [
@@ -253,7 +264,9 @@ class MapRuns:
             )
             for index, batch in enumerate(page, run.started)
         ]
+        point("before-child-start")
         rows = await self._insist(lambda: self._start(starts))
+        point("after-child-start")
         run.started += len(rows)
         for row, batch in zip(rows, page, strict=True):
             run.begun(row.id, batch.items)

@@ -7,6 +7,7 @@ from heapq import heappop, heappush
 from typing import Final
 
 from eventmill.errors import LogUnavailable
+from eventmill.faults import point
 from eventmill.ports import Clock, EventLog
 
 _log: Final = logging.getLogger(__name__)
@@ -60,22 +61,37 @@ class Timekeeper:
 
     async def look_into_log(self) -> None:
         """Find out when the first sleeper in the log is due."""
-        self._in_log_ms = await self._events.next_due_ms()
+        await self._ask_log()
         self._news.set()
+
+    async def _ask_log(self) -> None:
+        asked_at_ms, self._in_log_ms = self._in_log_ms, None
+        try:
+            found_ms = await self._events.next_due_ms()
+        except LogUnavailable:
+            self._in_log_ms = asked_at_ms
+            raise
+        if found_ms is not None:
+            # Somebody may have gone to sleep meanwhile.
+            self._in_log_ms = min(found_ms, self._in_log_ms or found_ms)
 
     async def _wake_memory(self, now_ms: int) -> None:
         due: set[int] = set()
         while self._in_memory and self._in_memory[0][0] <= now_ms:
             due.add(heappop(self._in_memory)[1])
         if due:
+            point("before-timer")
             await self._wake(sorted(due))
+            point("after-timer")
 
     async def _wake_log(self, now_ms: int) -> None:
         while self._in_log_ms is not None and self._in_log_ms <= now_ms:
             due = await self._events.due(now_ms, limit=_PAGE)
             if due:
+                point("before-timer")
                 await self._wake(execution for _, execution in due)
-            self._in_log_ms = await self._events.next_due_ms()
+                point("after-timer")
+            await self._ask_log()
 
     def _next_due_ms(self) -> int | None:
         due = [self._in_memory[0][0]] if self._in_memory else []

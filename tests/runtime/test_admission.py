@@ -1,0 +1,185 @@
+"""Who starts more than the engine can take has to wait; nobody else does."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from eventmill.errors import ExecutionAlreadyExists
+from eventmill.log.memory import MemoryEventLog
+from eventmill.model import Json
+from eventmill.ports import ExecutionRow
+from eventmill.runtime.admission import Admission, weight_of
+from tests.runtime.virtual_clock import VirtualClock
+from tests.runtime.world import World, settled
+
+FUNCTION = "arn:aws:lambda:local:000000000000:function:work"
+WORK = {"StartAt": "W", "States": {"W": {"Type": "Task", "Resource": FUNCTION, "End": True}}}
+SLEEP = {"StartAt": "S", "States": {"S": {"Type": "Wait", "Seconds": 3600, "End": True}}}
+SPREAD = {
+    "StartAt": "M",
+    "States": {
+        "M": {
+            "Type": "Map",
+            "ItemProcessor": {
+                **WORK,
+                "ProcessorConfig": {"Mode": "DISTRIBUTED", "ExecutionType": "STANDARD"},
+            },
+            "End": True,
+        }
+    },
+}
+MACHINES = {"work": WORK, "sleep": SLEEP, "spread": SPREAD}
+
+
+class Gate:
+    """A handler that answers when it may, one call after the other."""
+
+    def __init__(self) -> None:
+        self.calls = 0
+        self._may = asyncio.Semaphore(0)
+
+    async def work(self, event: Json, context: Any) -> Json:
+        self.calls += 1
+        await self._may.acquire()
+        return event
+
+    def release(self, count: int = 1) -> None:
+        for _ in range(count):
+            self._may.release()
+
+
+def world(gate: Gate, weight_max: int, log: MemoryEventLog | None = None) -> World:
+    return World(
+        log or MemoryEventLog(),
+        VirtualClock(),
+        {"work": gate.work},
+        MACHINES,
+        weight_max=weight_max,
+    )
+
+
+def begin(
+    world: World, count: int, data: Json = None, machine: str = "work"
+) -> Sequence["asyncio.Task[ExecutionRow]"]:
+    return [
+        asyncio.ensure_future(world.start(machine, f"{machine}-{number}", data))
+        for number in range(count)
+    ]
+
+
+def done(tasks: Sequence["asyncio.Task[ExecutionRow]"]) -> list[bool]:
+    return [task.done() for task in tasks]
+
+
+@pytest.mark.parametrize(
+    ("size", "weight"), [(0, 1), (16_383, 1), (16_384, 2), (163_840, 11), (262_144, 17)]
+)
+def test_large_inputs_count_more(size: int, weight: int) -> None:
+    assert weight_of(size) == weight
+
+
+async def test_starts_wait_for_room_in_the_order_in_which_they_came() -> None:
+    gate = Gate()
+    async with world(gate, 3) as here:
+        tasks = begin(here, 5)
+        await settled()
+        assert (done(tasks), gate.calls) == ([True] * 3 + [False] * 2, 3)
+        gate.release()
+        await settled()
+        assert (done(tasks), gate.calls) == ([True] * 4 + [False], 4)
+        gate.release(4)
+        rows = await asyncio.gather(*tasks)
+        assert {(await here.engine.ended(row.id)).status for row in rows} == {"SUCCEEDED"}
+
+
+async def test_a_large_input_takes_more_room() -> None:
+    async with world(Gate(), 10) as here:
+        tasks = begin(here, 3, "x" * 100_000)
+        await settled()
+        assert done(tasks) == [True, True, False]
+
+
+async def test_who_sleeps_takes_no_room() -> None:
+    async with world(Gate(), 2) as here:
+        tasks = begin(here, 20, machine="sleep")
+        await settled()
+        assert all(done(tasks))
+
+
+async def test_a_start_that_fails_takes_no_room() -> None:
+    async with world(Gate(), 2) as here:
+        await here.start("work", "taken")
+        for _ in range(5):
+            with pytest.raises(ExecutionAlreadyExists):
+                await here.start("work", "taken")
+        await here.start("work", "free")
+
+
+async def test_who_gives_up_waiting_starts_nothing_and_lets_the_next_in() -> None:
+    gate = Gate()
+    async with world(gate, 1) as here:
+        tasks = begin(here, 3)
+        await settled()
+        tasks[1].cancel()
+        await settled()
+        gate.release()
+        await settled()
+        assert tasks[1].cancelled()
+        assert (done(tasks), gate.calls) == ([True] * 3, 2)
+
+
+async def test_who_gives_up_waiting_for_the_commit_has_started_it_all_the_same() -> None:
+    gate = Gate()
+    gate.release()
+    log = MemoryEventLog()
+    async with world(gate, 1, log) as here:
+        (task,) = begin(here, 1)
+        await asyncio.sleep(0)
+        task.cancel()
+        await settled()
+        assert task.cancelled()
+        assert [row.status for row in await log.executions()] == ["SUCCEEDED"]
+
+
+async def test_children_of_a_map_run_do_not_wait_for_the_room_that_it_takes() -> None:
+    gate = Gate()
+    gate.release(5)
+    async with world(gate, 1) as here:
+        row = await here.start("spread", data=[1, 2, 3, 4, 5])
+        assert (await here.engine.ended(row.id)).status == "SUCCEEDED"
+        gate.release()
+        later = await here.start("work")
+        assert (await here.engine.ended(later.id)).status == "SUCCEEDED"
+
+
+async def test_what_is_recovered_counts_and_does_not_wait() -> None:
+    log = MemoryEventLog()
+    async with world(Gate(), 3, log) as here:
+        rows = await asyncio.gather(*begin(here, 3))
+    gate = Gate()
+    async with world(gate, 2, log) as here:
+        await settled()
+        assert gate.calls == 3
+        task = asyncio.ensure_future(here.start("work", "new"))
+        gate.release()
+        await settled()
+        assert not task.done()
+        gate.release()
+        await settled()
+        assert task.done()
+        gate.release(2)
+        for row in (*rows, task.result()):
+            assert (await here.engine.ended(row.id)).status == "SUCCEEDED"
+
+
+async def test_one_that_was_admitted_and_cancelled_in_the_same_turn_leaves_its_room() -> None:
+    admission = Admission(1)
+    await admission.enter(1)
+    first, second = (asyncio.ensure_future(admission.enter(1)) for _ in range(2))
+    await asyncio.sleep(0)
+    admission.leave(1)
+    first.cancel()
+    await second
+    assert first.cancelled()
