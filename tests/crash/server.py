@@ -1,18 +1,59 @@
-"""A server that kills itself at a named point: `server.py PROJECT FILES [POINT TIMES]`.
+"""A server that can be told to kill itself, and the callers that use it.
 
-Without a point it runs until as many executions as there are files have ended, and exits with 0.
+`server.py` reads one order in JSON from each line of stdin and carries it out in a process of its
+own, which begins as a copy of this one: so a run costs no imports. It answers with the exit code of
+that process. An order has `project`, `stderr` (a file), `point` and `times` (or null and 0), and
+`environment`.
+
+The run ends with 0 when as many executions as the project has files have ended, with 3 when the
+server refuses to start or has to stop and says why.
 """
 
 import asyncio
+import faulthandler
+import json
 import os
 import signal
 import sys
+import time
 from pathlib import Path
+from typing import Any, Final
+from unittest.mock import patch
 
+from eventmill.api.operations.executions import start_execution
+from eventmill.api.operations.tasks import send_task_success
+from eventmill.errors import EventmillError, ExecutionAlreadyExists, LogUnavailable, TaskTimedOut
 from eventmill.faults import POINTS, set_hook
+from eventmill.log import database
+from eventmill.runtime import system as wiring
 from eventmill.runtime.project import load_project
-from eventmill.runtime.settings import load_settings
+from eventmill.runtime.settings import SETTINGS_FILE, load_settings
 from eventmill.runtime.system import System, running
+from tests.crash.workload import BY_CALL
+
+SPEED: Final = 20
+SECONDS_MAX: Final = 40
+LOOK_SECONDS: Final = 0.01
+CHECKPOINT_PAGES: Final = 50  # so few that this little work passes checkpoints
+READY: Final = "ready"  # a file in the project that says that the server was ready
+REFUSED: Final = 3
+
+
+class FastClock:
+    """A clock that goes `SPEED` times as fast as the machine's, since a moment all runs share."""
+
+    def __init__(self, epoch_ms: int) -> None:
+        self._epoch_ms = epoch_ms
+
+    def now_ms(self) -> int:
+        return self._epoch_ms + SPEED * (time.time_ns() // 1_000_000 - self._epoch_ms)
+
+    async def sleep_until(self, at_ms: int) -> None:
+        left_ms = at_ms - self.now_ms()
+        while left_ms > 0:
+            # A clock has no event to wait for.
+            await asyncio.sleep(left_ms / 1000 / SPEED)
+            left_ms = at_ms - self.now_ms()
 
 
 def kill_at(wanted: str, times: int) -> None:
@@ -28,24 +69,126 @@ def kill_at(wanted: str, times: int) -> None:
     set_hook(hook)
 
 
-async def ended(system: System, files: int) -> None:
-    """Wait until every file's execution has ended; new ones are looked for every 20 ms."""
+class Callers:
+    """Those who use the server: they repeat what was not acknowledged, and only that."""
+
+    def __init__(self, system: System, project: Path) -> None:
+        self._system = system
+        self._project = project
+        self._acknowledged = project / "acknowledged"
+
+    async def start(self) -> None:
+        """Start one execution."""
+        arn = self._system.catalog.machine("work").arn
+        wanted = {"folder": "archive", "name": BY_CALL, "numbers": [1, 2, 3]}
+        request = {"stateMachineArn": arn, "name": "by-call", "input": json.dumps(wanted)}
+        while not self._is_acknowledged("start"):
+            try:
+                await start_execution(self._system, request)
+            except ExecutionAlreadyExists:
+                pass  # it was started, and has ended, before that was acknowledged
+            except LogUnavailable as error:
+                await self._refused(error)
+                continue
+            self._acknowledge("start")
+
+    async def answer(self) -> None:
+        """Answer the tasks that ask, until cancelled."""
+        while True:
+            for path in (self._project / "tokens").iterdir():
+                if self._is_acknowledged(path.name):
+                    continue
+                request = {"taskToken": path.read_text(), "output": f'"heard of {path.name}"'}
+                try:
+                    await send_task_success(self._system, request)
+                except TaskTimedOut:
+                    pass  # the answer was taken before that was acknowledged
+                except LogUnavailable as error:
+                    await self._refused(error)
+                    continue
+                self._acknowledge(path.name)
+            await asyncio.sleep(LOOK_SECONDS)
+
+    async def _refused(self, error: LogUnavailable) -> None:
+        print(f"refused: {error}", file=sys.stderr)  # noqa: T201 - the driver reads it
+        await asyncio.sleep(LOOK_SECONDS)
+
+    def _is_acknowledged(self, name: str) -> bool:
+        return self._acknowledged.exists() and name in self._acknowledged.read_text().split()
+
+    def _acknowledge(self, name: str) -> None:
+        with self._acknowledged.open("a") as file:
+            file.write(f"{name}\n")
+
+
+async def ended(system: System, count: int) -> None:
+    """Wait until `count` executions have ended; new ones are looked for all the time."""
     seen: set[int] = set()
-    while len(seen) < files:
-        for row in await system.log.executions():
-            if row.id not in seen:
-                await system.engine.ended(row.id)
-                seen.add(row.id)
-        await asyncio.sleep(0.02)
+    while len(seen) < count:
+        try:
+            for row in await system.log.executions():
+                if row.id not in seen:
+                    await system.engine.ended(row.id)
+                    seen.add(row.id)
+        except LogUnavailable:
+            pass  # until it can be read again
+        await asyncio.sleep(LOOK_SECONDS)
 
 
-async def main(project: Path, files: int) -> None:
+async def run(project: Path) -> None:
     settings = load_settings(project)
+    count = len([*(project / "inbox").iterdir(), BY_CALL])
     async with running(settings, load_project(settings)) as system:
-        await ended(system, files)
+        (project / READY).touch()
+        callers = Callers(system, project)
+        answering = asyncio.ensure_future(callers.answer())
+        working = asyncio.gather(callers.start(), ended(system, count))
+        watched = (system.broken, answering, working)
+        await asyncio.wait(watched, return_when=asyncio.FIRST_COMPLETED)
+        for each in watched:
+            if each.done():
+                each.result()
+        answering.cancel()
+        working.cancel()
+
+
+def carry_out(order: dict[str, Any]) -> int:
+    """Be the server of an order, to the end; returns the exit code."""
+    os.dup2(os.open(order["stderr"], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644), 2)
+    faulthandler.dump_traceback_later(SECONDS_MAX, exit=True)
+    project = Path(order["project"])
+    epoch_ms = (project / SETTINGS_FILE).stat().st_mtime_ns // 1_000_000
+    os.environ.update(order["environment"])
+    if order["point"] is not None:
+        kill_at(order["point"], order["times"])
+    try:
+        with (
+            patch.object(wiring, "SystemClock", lambda: FastClock(epoch_ms)),
+            patch.object(database, "_CHECKPOINT_PAGES", CHECKPOINT_PAGES),
+        ):
+            asyncio.run(run(project))
+    except EventmillError as error:
+        print(f"stopped: {error}", file=sys.stderr)  # noqa: T201 - the driver reads it
+        return REFUSED
+    return 0
+
+
+def main() -> None:
+    for line in sys.stdin:
+        child = os.fork()
+        if child == 0:
+            code = 1
+            try:
+                code = carry_out(json.loads(line))
+            except BaseException:
+                sys.excepthook(*sys.exc_info())
+                raise
+            finally:
+                sys.stderr.flush()
+                os._exit(code)
+        _, status = os.waitpid(child, 0)
+        print(os.waitstatus_to_exitcode(status), flush=True)  # noqa: T201 - the driver reads it
 
 
 if __name__ == "__main__":
-    if len(sys.argv) > 3:
-        kill_at(sys.argv[3], int(sys.argv[4]))
-    asyncio.run(main(Path(sys.argv[1]), int(sys.argv[2])))
+    main()

@@ -25,6 +25,7 @@ from uuid import NAMESPACE_URL, uuid5
 
 from eventmill.arn import Home
 from eventmill.events import TriggerEvent
+from eventmill.faults import point
 from eventmill.instant import format_instant
 from eventmill.ports import Clock, Delivery, Publish
 from eventmill.sensors.globs import Selection
@@ -276,6 +277,7 @@ class _Watch:
             event = self._sensor.event(sighting, detail_type)
             await self._publish(Delivery(event=event, state=state))
             self._ledger.published(path, version, forgotten)
+            point("after-acknowledge")
         finally:
             del self._delivering[path]
             self._deliveries.release()

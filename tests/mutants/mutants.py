@@ -1,0 +1,277 @@
+"""Mistakes that somebody could make in the engine, and the tests that must notice them.
+
+Each is one edit. They are few and chosen: what durability hangs on, where one word decides.
+"""
+
+from typing import Final
+
+from eventmill.model import record
+
+# The simulation, up to the first seed that fails.
+SIMULATION: Final = ("-m", "tests.simulation", "--stop", "--count", "400")
+FAILURES: Final = ("-m", "pytest", "-x", "-q", "tests/unit/machine/test_failures.py")
+
+
+@record
+class Mutant:
+    """An edit of one file under `src/eventmill`, and the arguments for Python that must fail."""
+
+    name: str
+    path: str
+    old: str
+    new: str
+    killed_by: tuple[str, ...] = SIMULATION
+
+
+ENGINE_MUTANTS: Final = (
+    Mutant(
+        name="acts before the step is durable",
+        path="runtime/engine.py",
+        old="        future = self._events.commit(transaction)\n",
+        new="        self._run_all(live, step.commands)\n"
+        "        future = self._events.commit(transaction)\n",
+    ),
+    Mutant(
+        name="forgets an execution while a step of it is on its way",
+        path="runtime/engine.py",
+        old='        point("after-dispatch")\n        if live.in_flight == 0:\n',
+        new='        point("after-dispatch")\n        if True:\n',
+    ),
+    Mutant(
+        name="does not cancel what nobody waits for",
+        path="runtime/engine.py",
+        old="        if cancel is not None:\n            cancel()\n",
+        new="",
+    ),
+    Mutant(
+        name="says nothing to whoever told what is no news",
+        path="runtime/engine.py",
+        old="            taken(False)\n            return\n        live.step += 1\n",
+        new="            return\n        live.step += 1\n",
+    ),
+    Mutant(
+        name="says nothing to whoever told something of an ended execution",
+        path="runtime/engine.py",
+        old="        for _, taken in told:\n            taken(False)\n",
+        new="",
+    ),
+    Mutant(
+        name="loses a fact that the log refused",
+        path="runtime/engine.py",
+        old="want_later(live.id, *told)",
+        new="want_later(live.id)",
+    ),
+    Mutant(
+        name="survives no conflict",
+        path="runtime/engine.py",
+        old="isinstance(error, (LogUnavailable, AppendConflict))",
+        new="isinstance(error, LogUnavailable)",
+    ),
+    Mutant(
+        name="goes on with what the log has refused",
+        path="runtime/engine.py",
+        old="*told: Told) -> None:\n        self._forget(live)\n",
+        new="*told: Told) -> None:\n",
+    ),
+    Mutant(
+        name="runs again what is under way",
+        path="runtime/engine.py",
+        old=" or key in self._running:\n            return\n\n"
+        "        def report(fact: Fact) -> None:\n"
+        '            point("before-answer")\n',
+        new=":\n            return\n\n"
+        "        def report(fact: Fact) -> None:\n"
+        '            point("before-answer")\n',
+    ),
+    Mutant(
+        name="gives ids that may be taken",
+        path="runtime/engine.py",
+        old="max(self._last_id + 1, now_ms << 20)",
+        new="now_ms << 20",
+    ),
+    Mutant(
+        name="forgets after a restart which ids are taken",
+        path="runtime/engine.py",
+        old="        self._last_id = await self._events.newest_id()\n",
+        new="",
+    ),
+    Mutant(
+        name="tells no Map Run that a child has ended",
+        path="runtime/engine.py",
+        old="            self._map_runs.ended(live.row, live.execution.status)\n",
+        new="            pass\n",
+    ),
+    Mutant(
+        name="keeps those who have got their answer",
+        path="runtime/engine.py",
+        old="        if row.status != RUNNING:\n            self._ends.pop(execution, None)\n",
+        new="        if row.status != RUNNING:\n",
+    ),
+    Mutant(
+        name="stores an event without what its sensor remembers",
+        path="runtime/engine.py",
+        old="            sensor_state=sensor_state,\n            definitions",
+        new="            definitions",
+    ),
+    Mutant(
+        name="does not go on with what was under way",
+        path="runtime/engine.py",
+        old="        self._run_all(live, durable)\n",
+        new="",
+    ),
+    Mutant(
+        name="leaves the children of a Map Run that was given up before a crash",
+        path="runtime/engine.py",
+        old="        self._map_runs.begin_stopping_orphans()\n",
+        new="",
+    ),
+    Mutant(
+        name="keeps the timer of a sleeper that was woken",
+        path="runtime/engine.py",
+        old="timers=None if due_ms == live.timer_ms else {live.id: due_ms},",
+        new="timers=None if due_ms is None else {live.id: due_ms},",
+    ),
+    Mutant(
+        name="forgets who waits for an execution on its way into memory",
+        path="runtime/loading.py",
+        old="            waiting += told\n",
+        new="            waiting[:] = told\n",
+    ),
+    Mutant(
+        name="wakes one millisecond late, for ever",
+        path="runtime/timekeeper.py",
+        old="self._in_memory[0][0] <= now_ms",
+        new="self._in_memory[0][0] < now_ms",
+    ),
+    Mutant(
+        name="does not hear of somebody who sleeps for a shorter time",
+        path="runtime/timekeeper.py",
+        old="        self._news.set()\n\n    def sleeps",
+        new="\n    def sleeps",
+    ),
+)
+
+MAP_RUN_MUTANTS: Final = (
+    Mutant(
+        name="drops the notice of a child that ended early",
+        path="runtime/map_runs.py",
+        old="            self.early[child] = status\n",
+        new="            pass\n",
+    ),
+    Mutant(
+        name="begins a Map Run again with its first item",
+        path="runtime/map_runs.py",
+        old="        run.started = progress.started\n",
+        new="",
+    ),
+    Mutant(
+        name="forgets after a restart how many items have failed",
+        path="runtime/map_runs.py",
+        old="                run.failed_items += items\n",
+        new="                pass\n",
+    ),
+    Mutant(
+        name="forgets after a restart which children run",
+        path="runtime/map_runs.py",
+        old="            run.begun(child, items)\n",
+        new="            pass\n",
+    ),
+    Mutant(
+        name="lets the children of a Map Run that was given up run on",
+        path="runtime/map_runs.py",
+        old="            if run.is_cancelled:\n                await self._stop_children(run)\n",
+        new="            if run.is_cancelled:\n",
+    ),
+    Mutant(
+        name="does not wake a Map Run that was given up",
+        path="runtime/map_runs.py",
+        old="            run.is_cancelled = True\n            run.news.set()\n",
+        new="            run.is_cancelled = True\n",
+    ),
+    Mutant(
+        name="ends a Map Run before its children",
+        path="runtime/map_runs.py",
+        old="        while run.open and failure is None and not run.is_over:\n",
+        new="        while False:\n",
+    ),
+    Mutant(
+        name="tolerates one failure too many",
+        path="runtime/map_runs.py",
+        old="(count and failed > count)",
+        new="(count and failed > count + 1)",
+    ),
+    Mutant(
+        name="waits for no room for another child",
+        path="runtime/map_runs.py",
+        old="min(_PAGE, run.at_once - len(run.open))",
+        new="min(_PAGE, run.at_once)",
+    ),
+    Mutant(
+        name="does not store that a Map Run was given up",
+        path="runtime/map_run_rows.py",
+        old='"ABORTED" for command in step.commands if isinstance(command, CancelMap)',
+        new='"ABORTED" for command in () if isinstance(command, CancelMap)',
+    ),
+    Mutant(
+        name="does not remember what a sensor knew when its event is there already",
+        path="runtime/router.py",
+        old="            await self._events.commit(Transaction(sensor_state=state))\n",
+        new="            pass\n",
+    ),
+    Mutant(
+        name="lets a sensor die of a full disk",
+        path="runtime/supervisor.py",
+        old="except (SensorError, LogUnavailable) as error:",
+        new="except SensorError as error:",
+    ),
+)
+
+MACHINE_MUTANTS: Final = (
+    Mutant(
+        name="gives each attempt an idempotency key of its own",
+        path="machine/states/task.py",
+        old='idempotency_key=f"{identity.arn}#{frame.entered_id}"',
+        new='idempotency_key=f"{identity.arn}#{task.id}"',
+    ),
+    Mutant(
+        name="retries once too often",
+        path="machine/failing.py",
+        old="frame.retries.get(retrier, 0) < state.retry[retrier].max_attempts",
+        new="frame.retries.get(retrier, 0) <= state.retry[retrier].max_attempts",
+        killed_by=FAILURES,
+    ),
+    Mutant(
+        name="keeps the tasks of branches that were given up",
+        path="machine/execution.py",
+        old="            self.drop_task(child)\n            self.drop_children(child)\n",
+        new="            self.drop_children(child)\n",
+    ),
+    Mutant(
+        name="lets an execution sleep whose Map Run goes on",
+        path="machine/execution.py",
+        old="return not is_busy and not self.map_runs",
+        new="return not is_busy",
+    ),
+    Mutant(
+        name="takes up no Map Run after a restart",
+        path="machine/transition.py",
+        old="*(task.run_task(execution, frame) for frame in running_tasks(execution)), *runs]",
+        new="*(task.run_task(execution, frame) for frame in running_tasks(execution))]",
+    ),
+    Mutant(
+        name="takes an answer at its deadline",
+        path="machine/execution.py",
+        old="task.deadline_ms is not None and task.deadline_ms <= now_ms",
+        new="task.deadline_ms is not None and task.deadline_ms < now_ms",
+        killed_by=("-m", "pytest", "-x", "-q", "tests/unit/machine"),
+    ),
+    Mutant(
+        name="draws what is random from elsewhere than the history",
+        path="machine/failing.py",
+        old="fraction(execution.seed, execution.sequence)",
+        new="fraction(id(execution), execution.sequence)",
+        killed_by=("-m", "pytest", "-x", "-q", "tests/property/test_executions.py"),
+    ),
+)
+
+MUTANTS: Final = (*ENGINE_MUTANTS, *MAP_RUN_MUTANTS, *MACHINE_MUTANTS)
