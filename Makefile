@@ -15,11 +15,11 @@ IN_VENV := $(VENV)/bin/python
 INSTALLED := $(VENV)/.installed-$(shell pwd | cksum | cut -d ' ' -f 1)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check conformance bench format clean
+.PHONY: help setup demo test check conformance crash faults soak mutants bench bench-long format clean
 
 help: ## List these commands
 	@echo 'make <command>, where <command> is one of'
-	@sed -n 's/^\([a-z]*\):.*## /  \1|/p' Makefile | awk -F '|' '{ printf "%-13s %s\n", $$1, $$2 }'
+	@sed -n 's/^\([a-z-]*\):.*## /  \1|/p' Makefile | awk -F '|' '{ printf "%-13s %s\n", $$1, $$2 }'
 
 setup: $(INSTALLED) ## Create .venv and install Eventmill and its tools into it, where anything changed
 	@echo 'Ready: $(VENV)'
@@ -39,8 +39,25 @@ check: $(INSTALLED) ## Lint, formatting, types and import rules: what must hold 
 conformance: $(INSTALLED) ## Run the cases recorded against AWS; writes docs/conformance.md
 	@$(IN_VENV) -m tests.conformance.report $(ARGS)
 
+crash: $(INSTALLED) ## Kill a server at every point it passes, restart it, and compare the histories
+	@$(IN_VENV) -m tests.crash $(ARGS)
+
+faults: $(INSTALLED) ## Let every call to the disk fail once, in every way, and compare the histories
+	@$(IN_VENV) -m tests.faults $(ARGS)
+
+soak: $(INSTALLED) ## Simulate the engine under random faults until stopped, seed by seed
+	@$(IN_VENV) -m tests.simulation $(ARGS)
+
+mutants: $(INSTALLED) ## Break the engine and the machine on purpose; the tests must notice
+	@$(IN_VENV) -m tests.mutants $(ARGS)
+
 bench: $(INSTALLED) ## Measure throughput and latency; writes build/bench.json
 	@$(IN_VENV) -m bench $(ARGS)
+
+bench-long: $(INSTALLED) ## Measure what takes minutes: a million sleepers, a million children
+	@mkdir -p build
+	@$(IN_VENV) -m bench.sleepers1m $(or $(N),1000000) build
+	@$(IN_VENV) -m bench.map_run $(or $(N),1000000) build
 
 format: $(INSTALLED) ## Put the code into its form: ruff format, imports sorted
 	@$(IN_VENV) -m ruff check --quiet --select I --fix $(CODE)

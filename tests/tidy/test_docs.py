@@ -109,7 +109,9 @@ def test_every_command_and_option_is_documented() -> None:
 
 def settings_entries() -> list[str]:
     """Every entry that `load_settings` asks for, as its calls of `take` name them."""
-    tables = {"table": "", "server": "server.", "handlers": "handlers.", "objects": "objects."}
+    tables = {"table": ""} | {
+        name: f"{name}." for name in ("server", "handlers", "objects", "retention", "audit")
+    }
     taken = [
         tables[node.func.value.id] + node.args[0].value
         for node in ast.walk(ast.parse(read("src/eventmill/runtime/settings.py")))
@@ -289,7 +291,7 @@ def mistake_in_command(words: list[str]) -> str | None:
     """What is wrong with a command line, which is taken apart and not run."""
     program = words[0].rpartition("/")[2]
     if program == "make":
-        targets = re.findall(r"^([a-z]+):", read("Makefile"), re.M)
+        targets = re.findall(r"^([a-z-]+):", read("Makefile"), re.M)
         return next((f"no target {each}" for each in words[1:] if each not in targets), None)
     if program in ("aws", "cd", "cp", "git", "mkdir", "python3", "pip", "."):
         return None
