@@ -84,8 +84,9 @@ class _Records:
         self._escapable = {"\\", '"', delimiter}
         self._ends = {"", delimiter}
         self._special = re.compile(rf'["\\{re.escape(delimiter)}]')
-        cell = rf'(?:"(?:[^"\\]++|"")*+"|[^"\\{re.escape(delimiter)}]*+)'
-        self._regular = re.compile(f"{cell}(?:{re.escape(delimiter)}{cell})*+")
+        # Groups are not repeated possessively, which Python before 3.11.5 gets wrong.
+        cell = rf'(?:"[^"\\]*+(?:""[^"\\]*+)*"|[^"\\{re.escape(delimiter)}]*+)'
+        self._regular = re.compile(f"{cell}(?:{re.escape(delimiter)}{cell})*")
         # Of a row that goes on: its finished cells, and the lines of the cell that goes on.
         self._cells: Row = []
         self._lines: list[str] = []

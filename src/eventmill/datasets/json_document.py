@@ -14,9 +14,12 @@ from eventmill.model import AuthorError, Json, decode_json
 
 _BLANKS: Final = re.compile(rb"[ \t\r\n]*+")
 _SCALAR: Final = re.compile(rb"[^\s,:\[\]{}\"]*+")
+# Each part of these can be read in one way only. Groups are not repeated possessively, which
+# Python before 3.11.5 gets wrong.
+_IN_STRING = rb'"[^"\\]*+(?:\\.[^"\\]*+)*"'
+_STRING: Final = re.compile(_IN_STRING, re.DOTALL)
 # What holds no bracket: characters and whole strings.
-_PLAIN: Final = re.compile(rb'(?:[^"\[\]{}]++|"(?:[^"\\]++|\\.)*+")*+', re.DOTALL)
-_STRING: Final = re.compile(rb'"(?:[^"\\]++|\\.)*+"', re.DOTALL)
+_PLAIN: Final = re.compile(rb'[^"\[\]{}]*+(?:%b[^"\[\]{}]*+)*' % _IN_STRING, re.DOTALL)
 _INDEX: Final = re.compile(r"0|[1-9][0-9]*")
 
 _ITEMS_PER_BATCH: Final = 100
