@@ -22,7 +22,7 @@ TEXT_CHARACTERS_MAX: Final = 10_000
 INTEGER_MIN: Final = -(2**31)
 INTEGER_MAX: Final = 2**31 - 1
 
-_ALGORITHMS: Final[Mapping[str, str]] = {
+ALGORITHMS: Final[Mapping[str, str]] = {
     "MD5": "md5",
     "SHA-1": "sha1",
     "SHA-256": "sha256",
@@ -157,10 +157,10 @@ def _base64_decode(values: Sequence[Json], draw: Draw) -> Json:
 
 def _hash(values: Sequence[Json], draw: Draw) -> Json:
     data, algorithm = values
-    if not isinstance(algorithm, str) or algorithm not in _ALGORITHMS:
+    if not isinstance(algorithm, str) or algorithm not in ALGORITHMS:
         raise InvalidArguments
     text = data if isinstance(data, str) else encode_json(data).decode()
-    return hashlib.new(_ALGORITHMS[algorithm], _limited_text(text).encode()).hexdigest()
+    return hashlib.new(ALGORITHMS[algorithm], _limited_text(text).encode()).hexdigest()
 
 
 def _json_merge(values: Sequence[Json], draw: Draw) -> Json:

@@ -11,6 +11,7 @@ from eventmill.model import AuthorError, Json
 from eventmill.query.environment import Environment
 from eventmill.query.intrinsic_functions import (
     INTRINSIC_FUNCTIONS,
+    Evaluate,
     InvalidArguments,
     format_text,
 )
@@ -115,16 +116,16 @@ class _IntrinsicParser(PathParser):
         if self._calls > NESTING_MAX:
             raise self.fail(f"at most {NESTING_MAX} functions inside each other")
         template = self._format_template() if name == "States.Format" else None
-        arguments = self._call_arguments(template is not None)
+        arguments = self.listed(self._argument, after_first=template is not None)
         self._calls -= 1
         function = INTRINSIC_FUNCTIONS[name]
         count = len(arguments) + (template is not None)
         most = function.arguments_max
         if count < function.arguments_min or (most is not None and count > most):
             raise self.fail(f"{_count_text(function.arguments_min, most)} in {name}, not {count},")
-        if template is not None:
-            return _compile_format(template, arguments)
-        return _compile_call(name, arguments)
+        if template is None:
+            return _compile_call(name, function.evaluate, arguments)
+        return _compile_call(name, lambda values, draw: format_text(template, values), arguments)
 
     def _format_template(self) -> list[str] | None:
         """Read a literal first argument of States.Format as the pieces around its gaps."""
@@ -134,21 +135,6 @@ class _IntrinsicParser(PathParser):
             return None
         self.position = literal.end()
         return [self._unescaped(piece) for piece in _pieces(literal[1])]
-
-    def _call_arguments(self, after_template: bool) -> list[Intrinsic]:
-        arguments: list[Intrinsic] = []
-        self.skip_space()
-        if self.take(")"):
-            return arguments
-        if after_template and not self.take(","):
-            raise self.fail("',' or ')'")
-        while True:
-            arguments.append(self._argument())
-            self.skip_space()
-            if self.take(")"):
-                return arguments
-            if not self.take(","):
-                raise self.fail("',' or ')'")
 
     def _argument(self) -> Intrinsic:
         self.skip_space()
@@ -209,25 +195,12 @@ def _compile_argument_path(path: Path) -> Intrinsic:
     return argument
 
 
-def _compile_call(name: str, arguments: Sequence[Intrinsic]) -> Intrinsic:
-    evaluate = INTRINSIC_FUNCTIONS[name].evaluate
-
+def _compile_call(name: str, evaluate: Evaluate, arguments: Sequence[Intrinsic]) -> Intrinsic:
     def call(environment: Environment) -> Json:
         values = [argument(environment) for argument in arguments]
         try:
             return evaluate(values, environment.draw)
         except InvalidArguments:
             raise _Failed(name) from None
-
-    return call
-
-
-def _compile_format(pieces: Sequence[str], arguments: Sequence[Intrinsic]) -> Intrinsic:
-    def call(environment: Environment) -> Json:
-        values = [argument(environment) for argument in arguments]
-        try:
-            return format_text(pieces, values)
-        except InvalidArguments:
-            raise _Failed("States.Format") from None
 
     return call

@@ -347,39 +347,29 @@ def compile_query_template(
     The pointers are JSON Pointers relative to `value`.
     """
     queries: list[Query] = []
-    build = _compile(value, field, "", allowed, note, queries)
-    return QueryTemplate(build, queries, value)
 
+    def compiled(value: Json, field: str, pointer: str) -> _Build:
+        if isinstance(value, str) and is_query(value):
+            query = compile_query(value, field, allowed, lambda *mistake: note(pointer, *mistake))
+            if query is None:
+                return lambda environment: None
+            queries.append(query)
+            return query.evaluate
+        if isinstance(value, dict):
+            members = {
+                name: compiled(each, f"{field}/{name}", f"{pointer}/{_escaped(name)}")
+                for name, each in value.items()
+            }
+            return lambda environment: {name: build(environment) for name, build in members.items()}
+        if isinstance(value, list):
+            items = [
+                compiled(each, f"{field}[{index}]", f"{pointer}/{index}")
+                for index, each in enumerate(value)
+            ]
+            return lambda environment: [build(environment) for build in items]
+        return lambda environment: value
 
-def _compile(
-    value: Json,
-    field: str,
-    pointer: str,
-    allowed: frozenset[str],
-    note: TemplateNote,
-    queries: list[Query],
-) -> _Build:
-    if isinstance(value, str) and is_query(value):
-        query = compile_query(value, field, allowed, lambda *mistake: note(pointer, *mistake))
-        if query is None:
-            return lambda environment: None
-        queries.append(query)
-        return query.evaluate
-    if isinstance(value, dict):
-        members = {
-            name: _compile(
-                each, f"{field}/{name}", f"{pointer}/{_escaped(name)}", allowed, note, queries
-            )
-            for name, each in value.items()
-        }
-        return lambda environment: {name: build(environment) for name, build in members.items()}
-    if isinstance(value, list):
-        items = [
-            _compile(each, f"{field}[{index}]", f"{pointer}/{index}", allowed, note, queries)
-            for index, each in enumerate(value)
-        ]
-        return lambda environment: [build(environment) for build in items]
-    return lambda environment: value
+    return QueryTemplate(compiled(value, field, ""), queries, value)
 
 
 def _escaped(name: str) -> str:

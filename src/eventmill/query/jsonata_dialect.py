@@ -17,21 +17,13 @@ from urllib.parse import unquote_plus
 
 from eventmill.model import Json, encode_json, record
 from eventmill.query.environment import Draw
-from eventmill.query.intrinsic_functions import random_uuid
+from eventmill.query.intrinsic_functions import ALGORITHMS, random_uuid
 from eventmill.query.java import Random
 
 MEMORY: Final = "Expression evaluation memory limit exceeded: Check for excessive memory usage"
 
 RANGE_ITEMS_MAX: Final = 360_145
 PADDING_CHARACTERS_MAX: Final = 262_144
-
-_ALGORITHMS: Final = {
-    "MD5": "md5",
-    "SHA-1": "sha1",
-    "SHA-256": "sha256",
-    "SHA-384": "sha384",
-    "SHA-512": "sha512",
-}
 
 
 class DialectError(Exception):
@@ -96,12 +88,12 @@ def hash_(text: str | None = None, algorithm: str | None = None) -> Json:
     """The digest of a text as lower-case hexadecimal digits."""
     if text is None or algorithm is None:
         return None
-    if algorithm not in _ALGORITHMS:
+    if algorithm not in ALGORITHMS:
         raise DialectError(
             "D3137",
             f"Hash algorithm '{algorithm}' must be one of SHA-1, SHA-384, SHA-256, SHA-512, MD5",
         )
-    return new(_ALGORITHMS[algorithm], text.encode(), usedforsecurity=False).hexdigest()
+    return new(ALGORITHMS[algorithm], text.encode(), usedforsecurity=False).hexdigest()
 
 
 def parse(text: str | None = None) -> Json:

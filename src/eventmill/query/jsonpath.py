@@ -8,7 +8,6 @@ from typing import Final
 
 from eventmill.model import AuthorError, Json, Payload, encode_json
 from eventmill.query.environment import Environment
-from eventmill.query.path_filter import compile_filter
 from eventmill.query.path_parser import NOT_A_REFERENCE_PATH, PathSyntaxError, parse_path
 from eventmill.query.path_segments import ParsedPath
 from eventmill.query.path_steps import (
@@ -89,7 +88,7 @@ class Path:
 
 
 def _compile_find(parsed: ParsedPath, steps: Sequence[str | int] | None, definite: bool) -> Find:
-    follow = (compile_walk if definite else compile_gather)(parsed.segments, compile_filter)
+    follow = (compile_walk if definite else compile_gather)(parsed.segments)
     root = parsed.root
     if steps is not None and root == "$":
         if not steps:

@@ -9,29 +9,9 @@ from collections.abc import Callable
 from typing import Final, TypeVar
 
 from eventmill.model import Json, decode_json
+from eventmill.query import path_segments as syntax
 from eventmill.query.java import compile_java_pattern
 from eventmill.query.path_functions import PATH_FUNCTIONS
-from eventmill.query.path_segments import (
-    Both,
-    Call,
-    Comparison,
-    Condition,
-    Descent,
-    Exists,
-    Filter,
-    Index,
-    Indexes,
-    Literally,
-    Member,
-    Members,
-    Not,
-    Operand,
-    ParsedPath,
-    Regex,
-    Segment,
-    Slice,
-    Wildcard,
-)
 
 NOT_A_PATH: Final = "Value is not a valid JSONPath"
 NOT_A_REFERENCE_PATH: Final = "Value is not a Reference Path"
@@ -62,7 +42,8 @@ _CONSTANT: Final = re.compile(
     r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?|true\b|false\b|null\b", re.ASCII
 )
 _INTEGER: Final = re.compile(r"-?[0-9]{1,15}")
-_VARIABLE: Final = re.compile(r"\$[^\W\d]\w*")
+_SLICE: Final = re.compile(r"(-?[0-9]{1,15})?[ \t\r\n]*:[ \t\r\n]*(-?[0-9]{1,15})?[ \t\r\n]*\]")
+_ROOT: Final = re.compile(r"@|\$\$|\$[^\W\d]\w*|\$")
 # Definitions that AWS takes have texts without quotes on the right of a comparison.
 _BARE_TEXT: Final = re.compile(r"(?!(?:true|false|null)\b)[^\W\d][\w-]*")
 _UNICODE_ESCAPE: Final = re.compile(r"u[0-9A-Fa-f]{4}")
@@ -82,9 +63,11 @@ class PathParser:
         self.position = position
         self._depth = 0
 
-    def path(self, *, inside: bool = False) -> ParsedPath:
+    def path(self, *, inside: bool = False) -> syntax.ParsedPath:
         """Read a path; `inside` an expression it ends before the first character not its own."""
-        return self._nested(lambda: ParsedPath(root=self._root(), segments=self._segments(inside)))
+        return self._nested(
+            lambda: syntax.ParsedPath(root=self._root(), segments=self._segments(inside))
+        )
 
     def fail(self, expected: str) -> PathSyntaxError:
         """The error for the text at this position."""
@@ -102,6 +85,23 @@ class PathParser:
             self.position += len(symbol)
             return True
         return False
+
+    def expect(self, symbol: str) -> None:
+        """Go past spaces and `symbol`."""
+        self.skip_space()
+        if not self.take(symbol):
+            raise self.fail(f"'{symbol}'")
+
+    def listed(self, read: Callable[[], _T], *, after_first: bool = False) -> list[_T]:
+        """Read a list up to its closing parenthesis; `after_first`, one item has been read."""
+        items: list[_T] = []
+        self.skip_space()
+        while not self.take(")"):
+            if (items or after_first) and not self.take(","):
+                raise self.fail("',' or ')'")
+            items.append(read())
+            self.skip_space()
+        return items
 
     def match(self, pattern: re.Pattern[str]) -> str | None:
         """Go past what `pattern` matches here, and return it."""
@@ -128,13 +128,13 @@ class PathParser:
             written.append(character)
         raise self.fail(f"a closing {quote}")
 
-    def constant(self) -> Literally | None:
+    def constant(self) -> syntax.Literally | None:
         """Read a number, true, false or null, if one stands here."""
         text = self.match(_CONSTANT)
         if text is None:
             return None
         try:
-            return Literally(value=decode_json(text))
+            return syntax.Literally(value=decode_json(text))
         except ValueError:
             raise self.fail("a number that fits 64 bits before") from None
 
@@ -147,47 +147,33 @@ class PathParser:
         return result
 
     def _root(self) -> str:
-        if self.take("@"):
-            return "@"
-        if self.take("$$"):
-            return "$$"
-        variable = self.match(_VARIABLE)
-        if variable is not None:
-            return variable
-        if self.take("$"):
-            return "$"
-        raise self.fail("a path that starts with $")
+        root = self.match(_ROOT)
+        if root is None:
+            raise self.fail("a path that starts with $")
+        return root
 
-    def _segments(self, inside: bool) -> tuple[Segment, ...]:
-        segments: list[Segment] = []
+    def _segments(self, inside: bool) -> tuple[syntax.Segment, ...]:
+        segments: list[syntax.Segment] = []
         while self.position < len(self.text):
             if self.take(".."):
-                segments.append(Descent())
-                if not self.text.startswith("[", self.position):
-                    segments.append(self._dotted(inside))
-            elif self.take("."):
-                # Jayway reads `.[` as `[`.
-                if not self.text.startswith("[", self.position):
-                    segments.append(self._dotted(inside))
-            elif self.take("["):
-                segments.append(self._bracketed())
-            elif inside:
-                break
-            else:
+                segments.append(syntax.Descent())
+            elif not self.take(".") and self.text[self.position] != "[":
+                if inside:
+                    break
                 raise self.fail("'.' or '['")
-        if segments and isinstance(segments[-1], Descent):
-            raise self.fail("a name after '..'")
+            # Jayway reads `.[` as `[`.
+            segments.append(self._bracketed() if self.take("[") else self._dotted(inside))
         return tuple(segments)
 
-    def _dotted(self, inside: bool) -> Segment:
+    def _dotted(self, inside: bool) -> syntax.Segment:
         if self.take("*"):
-            return Wildcard()
+            return syntax.Wildcard()
         name = self._name(_NAME_INSIDE if inside else _NAME)
         if self.take("("):
             if name not in PATH_FUNCTIONS:
                 raise self.fail(f"one of {', '.join(PATH_FUNCTIONS)} before '('")
-            return Call(function=name, arguments=self._arguments())
-        return Member(name=name)
+            return syntax.Call(function=name, arguments=tuple(self.listed(self._operand)))
+        return syntax.Member(name=name)
 
     def _name(self, plain: re.Pattern[str]) -> str:
         name = self.match(plain) or ""
@@ -206,50 +192,31 @@ class PathParser:
         # Two escapes may have written one character as a pair of surrogates.
         return name.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
-    def _arguments(self) -> tuple[ParsedPath | Literally, ...]:
-        arguments: list[ParsedPath | Literally] = []
-        self.skip_space()
-        if self.take(")"):
-            return ()
-        while True:
-            operand = self._operand()
-            if isinstance(operand, Regex):
-                raise self.fail("a path or a value")
-            arguments.append(operand)
-            self.skip_space()
-            if self.take(")"):
-                return tuple(arguments)
-            if not self.take(","):
-                raise self.fail("',' or ')'")
-
-    def _bracketed(self) -> Segment:
+    def _bracketed(self) -> syntax.Segment:
         self.skip_space()
         if self.text.startswith(("'", '"'), self.position):
             return self._quoted_names()
         if self.take("*"):
-            self._close()
-            return Wildcard()
+            self.expect("]")
+            return syntax.Wildcard()
         if self.take("?"):
             return self._filter()
         script = _FROM_THE_END.match(self.text, self.position)
         if script is not None:
             self.position = script.end()
-            self._close()
-            return Index(index=-int(script[1]))
+            self.expect("]")
+            return syntax.Index(index=-int(script[1]))
         return self._numbers()
 
-    def _close(self) -> None:
-        self.skip_space()
-        if not self.take("]"):
-            raise self.fail("']'")
-
-    def _quoted_names(self) -> Segment:
+    def _quoted_names(self) -> syntax.Segment:
         names = [self._quoted_name()]
         while self.take(","):
             self.skip_space()
             names.append(self._quoted_name())
-        self._close()
-        return Member(name=names[0]) if len(names) == 1 else Members(names=tuple(names))
+        self.expect("]")
+        return (
+            syntax.Member(name=names[0]) if len(names) == 1 else syntax.Members(names=tuple(names))
+        )
 
     def _quoted_name(self) -> str:
         if not self.text.startswith(("'", '"'), self.position):
@@ -258,44 +225,39 @@ class PathParser:
         self.skip_space()
         return name
 
-    def _filter(self) -> Segment:
-        self.skip_space()
-        if not self.take("("):
-            raise self.fail("'('")
+    def _filter(self) -> syntax.Segment:
+        self.expect("(")
         condition = self._either()
-        self.skip_space()
-        if not self.take(")"):
-            raise self.fail("')'")
-        self._close()
-        return Filter(condition=condition)
+        self.expect(")")
+        self.expect("]")
+        return syntax.Filter(condition=condition)
 
-    def _numbers(self) -> Segment:
-        expected = "an index, a slice, a name in quotes, '*' or '?(' in the brackets"
-        numbers: list[int | None] = [self._integer()]
-        self.skip_space()
-        separator = ":" if self.text.startswith(":", self.position) else ","
-        if numbers[0] is None and separator == ",":
-            raise self.fail(expected)
-        while self.take(separator):
-            numbers.append(self._integer())
-            self.skip_space()
-        self._close()
-        given = [number for number in numbers if number is not None]
-        if separator == ":" and given and len(numbers) == 2:
-            return Slice(start=numbers[0], stop=numbers[1])
-        if separator == ":" or len(given) != len(numbers):
-            raise self.fail(f"{expected} before")
-        return Index(index=given[0]) if len(given) == 1 else Indexes(indexes=tuple(given))
+    def _numbers(self) -> syntax.Segment:
+        found = _SLICE.match(self.text, self.position)
+        if found is not None and (found[1] or found[2]):
+            self.position = found.end()
+            start, stop = (None if digits is None else int(digits) for digits in found.groups())
+            return syntax.Slice(start=start, stop=stop)
+        indexes = [self._index()]
+        while self.take(","):
+            indexes.append(self._index())
+        self.expect("]")
+        if len(indexes) == 1:
+            return syntax.Index(index=indexes[0])
+        return syntax.Indexes(indexes=tuple(indexes))
 
-    def _integer(self) -> int | None:
+    def _index(self) -> int:
         self.skip_space()
         digits = self.match(_INTEGER)
-        return None if digits is None else int(digits)
+        if digits is None:
+            raise self.fail("an index, a slice, a name in quotes, '*' or '?(' in the brackets")
+        self.skip_space()
+        return int(digits)
 
-    def _either(self) -> Condition:
+    def _either(self) -> syntax.Condition:
         return self._nested(lambda: self._joined("||", lambda: self._joined("&&", self._condition)))
 
-    def _joined(self, symbol: str, read: Callable[[], Condition]) -> Condition:
+    def _joined(self, symbol: str, read: Callable[[], syntax.Condition]) -> syntax.Condition:
         conditions = [read()]
         self.skip_space()
         while self.take(symbol):
@@ -303,54 +265,47 @@ class PathParser:
             self.skip_space()
         if len(conditions) == 1:
             return conditions[0]
-        return Both(all=symbol == "&&", conditions=tuple(conditions))
+        return syntax.Both(all=symbol == "&&", conditions=tuple(conditions))
 
-    def _condition(self) -> Condition:
+    def _condition(self) -> syntax.Condition:
         self.skip_space()
         if self.take("!"):
-            return Not(condition=self._nested(self._condition))
+            return syntax.Not(condition=self._nested(self._condition))
         if self.take("("):
             condition = self._either()
-            self.skip_space()
-            if not self.take(")"):
-                raise self.fail("')'")
+            self.expect(")")
             return condition
         left = self._operand()
-        if isinstance(left, Regex):
-            raise self.fail("=~ and no pattern on the left before")
         self.skip_space()
         operator = self.match(_SYMBOL_OPERATOR) or (self.match(_WORD) or "").lower()
         if operator in WORD_OPERATORS or _SYMBOL_OPERATOR.fullmatch(operator):
-            return Comparison(left=left, operator=operator, right=self._right(operator))
-        if operator or not isinstance(left, ParsedPath):
+            return syntax.Comparison(left=left, operator=operator, right=self._right(operator))
+        if operator or not isinstance(left, syntax.ParsedPath):
             raise self.fail("a comparison")
-        return Exists(path=left)
+        return syntax.Exists(path=left)
 
-    def _right(self, operator: str) -> Operand:
+    def _right(self, operator: str) -> syntax.Operand | syntax.Regex:
         self.skip_space()
+        if (operator == "=~") != self.text.startswith("/", self.position):
+            raise self.fail("a pattern between slashes after =~, and only there,")
+        if self.take("/"):
+            return syntax.Regex(pattern=self._pattern())
         bare = self.match(_BARE_TEXT)
-        right = self._operand() if bare is None else Literally(value=bare)
-        if (operator == "=~") != isinstance(right, Regex):
-            raise self.fail("a pattern between slashes after =~, and only there, before")
-        return right
+        return self._operand() if bare is None else syntax.Literally(value=bare)
 
-    def _operand(self) -> Operand:
+    def _operand(self) -> syntax.Operand:
         self.skip_space()
         first = self.text[self.position : self.position + 1]
         if first in ("$", "@"):
             return self.path(inside=True)
         if first in ("'", '"'):
-            return Literally(value=self.quoted())
+            return syntax.Literally(value=self.quoted())
         if first in ("[", "{"):
-            return Literally(value=self._json())
-        if first == "/":
-            return Regex(pattern=self._pattern())
+            return syntax.Literally(value=self._json())
         constant = self.constant()
         if constant is not None:
             return constant
-        raise self.fail(
-            "a path, a text in quotes, a number, true, false, null, a list or a pattern"
-        )
+        raise self.fail("a path, a text in quotes, a number, true, false, null or a list")
 
     def _json(self) -> Json:
         """Read a list or an object; like Jayway, also with single quotes around its texts."""
@@ -373,7 +328,7 @@ class PathParser:
             raise self.fail("a JSON value") from None
 
     def _pattern(self) -> re.Pattern[str]:
-        start = self.position = self.position + 1
+        start = self.position
         while self.position < len(self.text) and self.text[self.position] != "/":
             self.position += 2 if self.text[self.position] == "\\" else 1
         pattern = self.text[start : self.position]
@@ -392,7 +347,7 @@ def _json_string(text: str) -> str:
     return f'"{escaped.translate(controls)}"'
 
 
-def parse_path(text: str) -> ParsedPath:
+def parse_path(text: str) -> syntax.ParsedPath:
     """Read a whole path that starts with `$`, `$$` or `$name`.
 
     Raises:

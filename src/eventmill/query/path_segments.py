@@ -64,7 +64,7 @@ class Call:
     """`.length()` and the other functions."""
 
     function: str
-    arguments: "tuple[ParsedPath | Literally, ...]"
+    arguments: "tuple[Operand, ...]"
 
 
 Segment: TypeAlias = Member | Members | Index | Indexes | Slice | Wildcard | Descent | Filter | Call
@@ -85,6 +85,9 @@ class Literally:
     value: Json
 
 
+Operand: TypeAlias = ParsedPath | Literally
+
+
 @record
 class Regex:
     """`/pattern/flags`, for `=~`."""
@@ -92,16 +95,13 @@ class Regex:
     pattern: re.Pattern[str]
 
 
-Operand: TypeAlias = ParsedPath | Literally | Regex
-
-
 @record
 class Comparison:
     """`@.price < 10`."""
 
-    left: ParsedPath | Literally
+    left: Operand
     operator: str
-    right: Operand
+    right: Operand | Regex
 
 
 @record

@@ -4,26 +4,15 @@ Knows nothing of the text of paths; `jsonpath` words what goes wrong for the use
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from typing import Final, TypeAlias
 
 from eventmill.model import Json
+from eventmill.query import path_segments as syntax
 from eventmill.query.environment import Environment
 from eventmill.query.java import class_name, value_text
+from eventmill.query.path_comparisons import COMPARISONS, Missing, Operand, text_of
 from eventmill.query.path_functions import PATH_FUNCTIONS, NoResult
-from eventmill.query.path_segments import (
-    Call,
-    Descent,
-    Filter,
-    Index,
-    Indexes,
-    Literally,
-    Member,
-    Members,
-    ParsedPath,
-    Segment,
-    Slice,
-    Wildcard,
-)
 
 Scope: TypeAlias = tuple[Json, Environment]
 """What stands still while a path is walked: the document (`$`) and the surroundings."""
@@ -31,7 +20,7 @@ Scope: TypeAlias = tuple[Json, Environment]
 Walk: TypeAlias = Callable[[Json, Scope], Json]
 Step: TypeAlias = Callable[[list[Json], Scope], list[Json]]
 Predicate: TypeAlias = Callable[[Json, Scope], bool]
-CompileFilter: TypeAlias = Callable[[Filter], Predicate]
+Read: TypeAlias = Callable[[Json, Scope], Operand]
 
 _PROVIDER: Final = "com.jayway.jsonpath.spi.json.JacksonJsonProvider"
 
@@ -55,7 +44,7 @@ class NotAnArray(PathNotFound):
     """An index was applied to something that is no array."""
 
 
-def is_definite(segments: Sequence[Segment]) -> bool:
+def is_definite(segments: Sequence[syntax.Segment]) -> bool:
     """Whether a path names one place at most.
 
     Several names at the end are one place, as Jayway gathers them into one object; so is a
@@ -64,38 +53,37 @@ def is_definite(segments: Sequence[Segment]) -> bool:
     if not segments:
         return True
     *before, last = segments
-    if isinstance(last, Call) and any(isinstance(each, Descent) for each in before):
+    if isinstance(last, syntax.Call) and any(isinstance(each, syntax.Descent) for each in before):
         return True
-    return isinstance(last, Member | Index | Call | Members) and all(
-        isinstance(each, Member | Index | Call) for each in before
+    return isinstance(last, syntax.Member | syntax.Index | syntax.Call | syntax.Members) and all(
+        isinstance(each, syntax.Member | syntax.Index | syntax.Call) for each in before
     )
 
 
-def member_steps(segments: Sequence[Segment]) -> tuple[str | int, ...] | None:
+def member_steps(segments: Sequence[syntax.Segment]) -> tuple[str | int, ...] | None:
     """The names and indexes of a path that has nothing else, or None."""
     steps: list[str | int] = []
     for segment in segments:
-        if isinstance(segment, Member):
-            steps.append(segment.name)
-        elif isinstance(segment, Index):
-            steps.append(segment.index)
-        else:
-            return None
+        match segment:
+            case syntax.Member(name=step) | syntax.Index(index=step):
+                steps.append(step)
+            case _:
+                return None
     return tuple(steps)
 
 
-def compile_walk(segments: Sequence[Segment], compile_filter: CompileFilter) -> Walk:
+def compile_walk(segments: Sequence[syntax.Segment]) -> Walk:
     """The closure that follows a definite path one by one and says where it ends.
 
     The closure raises `PathNotFound`.
     """
-    if any(isinstance(segment, Descent) for segment in segments):
+    if any(isinstance(segment, syntax.Descent) for segment in segments):
         *before, last = segments
-        assert isinstance(last, Call), "only a function makes a descent definite"
-        gather = compile_gather(before, compile_filter)
-        reduce = _compile_call(last, compile_filter)
+        assert isinstance(last, syntax.Call), "only a function makes a descent definite"
+        gather = compile_gather(before)
+        reduce = _compile_call(last)
         return lambda value, scope: reduce(gather(value, scope), scope)
-    ways = [_compile_way(segments, number, compile_filter) for number in range(len(segments))]
+    ways = [_compile_way(segments, number) for number in range(len(segments))]
 
     def walk(value: Json, scope: Scope) -> Json:
         for way in ways:
@@ -105,16 +93,16 @@ def compile_walk(segments: Sequence[Segment], compile_filter: CompileFilter) -> 
     return walk
 
 
-def _compile_way(segments: Sequence[Segment], number: int, compile_filter: CompileFilter) -> Walk:
+def _compile_way(segments: Sequence[syntax.Segment], number: int) -> Walk:
     segment = segments[number]
     here, there = shown(segments[:number]), shown(segments[: number + 1])
     is_last = number == len(segments) - 1
     missing = f"No results for path: {there}" if is_last else f"Missing property in path {there}"
-    if isinstance(segment, Index):
+    if isinstance(segment, syntax.Index):
         return _index_way(segment.index, here, f"No results for path: {shown(segments)}", is_last)
-    if isinstance(segment, Call):
-        return _compile_call(segment, compile_filter)
-    assert isinstance(segment, Member | Members), "definite paths have no other segments"
+    if isinstance(segment, syntax.Call):
+        return _compile_call(segment)
+    assert isinstance(segment, syntax.Member | syntax.Members), "no others are definite"
 
     def member(value: Json, scope: Scope) -> Json:
         if not isinstance(value, dict):
@@ -122,11 +110,11 @@ def _compile_way(segments: Sequence[Segment], number: int, compile_filter: Compi
                 f"Expected to find an object with property {_fragment(segment)} in path {here} "
                 f"but found '{class_name(value)}'. This is not a json object according to the "
                 f"JsonProvider: '{_PROVIDER}'.",
-                segment.name if isinstance(segment, Member) else _fragment(segment),
+                segment.name if isinstance(segment, syntax.Member) else _fragment(segment),
                 value,
             )
-        if isinstance(segment, Members):
-            return {name: value[name] for name in segment.names if name in value}
+        if isinstance(segment, syntax.Members):
+            return _picked(value, segment.names)
         if segment.name not in value:
             raise PathNotFound(missing, segment.name, value)
         return value[segment.name]
@@ -148,13 +136,12 @@ def _index_way(index: int, here: str, missing: str, is_last: bool) -> Walk:
     return item
 
 
-def compile_gather(segments: Sequence[Segment], compile_filter: CompileFilter) -> Walk:
+def compile_gather(segments: Sequence[syntax.Segment]) -> Walk:
     """The closure that gathers all values an indefinite path matches, in Jayway's order."""
     steps: list[Step] = []
     for number, segment in enumerate(segments):
-        previous = segments[number - 1] if number else None
-        is_last = number == len(segments) - 1
-        steps.append(_compile_step(segment, previous, is_last, compile_filter))
+        after_descent = number > 0 and isinstance(segments[number - 1], syntax.Descent)
+        steps.append(_compile_step(segment, after_descent, number == len(segments) - 1))
 
     def gather(value: Json, scope: Scope) -> Json:
         values = [value]
@@ -165,40 +152,36 @@ def compile_gather(segments: Sequence[Segment], compile_filter: CompileFilter) -
     return gather
 
 
-def _compile_step(
-    segment: Segment, previous: Segment | None, is_last: bool, compile_filter: CompileFilter
-) -> Step:
-    if isinstance(segment, Member):
-        name = segment.name
-        return lambda values, scope: [
-            value[name] for value in values if isinstance(value, dict) and name in value
-        ]
-    if isinstance(segment, Members):
-        return _members_step(segment.names, is_last)
-    if isinstance(segment, Index):
-        return _indexes_step((segment.index,))
-    if isinstance(segment, Indexes):
-        return _indexes_step(segment.indexes)
-    if isinstance(segment, Slice):
-        part = slice(segment.start, segment.stop)
-        return lambda values, scope: [
-            item for value in values if isinstance(value, list) for item in value[part]
-        ]
-    if isinstance(segment, Wildcard):
-        return lambda values, scope: [item for value in values for item in _children(value)]
-    if isinstance(segment, Descent):
-        return lambda values, scope: [node for value in values for node in _containers(value)]
-    if isinstance(segment, Filter):
-        return _filter_step(compile_filter(segment), isinstance(previous, Descent))
-    return _call_step(_compile_call(segment, compile_filter))
+def _compile_step(segment: syntax.Segment, after_descent: bool, is_last: bool) -> Step:
+    match segment:
+        case syntax.Member(name=name):
+            return lambda values, scope: [
+                value[name] for value in values if isinstance(value, dict) and name in value
+            ]
+        case syntax.Members(names=names):
+            return _members_step(names, is_last)
+        case syntax.Index(index=index):
+            return _indexes_step((index,))
+        case syntax.Indexes(indexes=indexes):
+            return _indexes_step(indexes)
+        case syntax.Slice(start=start, stop=stop):
+            return lambda values, scope: [
+                item for value in values if isinstance(value, list) for item in value[start:stop]
+            ]
+        case syntax.Wildcard():
+            return lambda values, scope: [item for value in values for item in _children(value)]
+        case syntax.Descent():
+            return lambda values, scope: [node for value in values for node in _containers(value)]
+        case syntax.Filter(condition=condition):
+            return _filter_step(_compile_condition(condition), after_descent)
+        case syntax.Call():
+            return _call_step(_compile_call(segment))
 
 
 def _members_step(names: tuple[str, ...], is_last: bool) -> Step:
     if is_last:
         return lambda values, scope: [
-            {name: value[name] for name in names if name in value}
-            for value in values
-            if isinstance(value, dict)
+            _picked(value, names) for value in values if isinstance(value, dict)
         ]
     return lambda values, scope: [
         value[name]
@@ -207,6 +190,10 @@ def _members_step(names: tuple[str, ...], is_last: bool) -> Step:
         for name in names
         if name in value
     ]
+
+
+def _picked(value: dict[str, Json], names: tuple[str, ...]) -> dict[str, Json]:
+    return {name: value[name] for name in names if name in value}
 
 
 def _indexes_step(indexes: tuple[int, ...]) -> Step:
@@ -240,18 +227,16 @@ def _call_step(call: Walk) -> Step:
     def step(values: list[Json], scope: Scope) -> list[Json]:
         results: list[Json] = []
         for value in values:
-            try:
+            with suppress(PathNotFound):
                 results.append(call(value, scope))
-            except PathNotFound:
-                continue
         return results
 
     return step
 
 
-def _compile_call(segment: Call, compile_filter: CompileFilter) -> Walk:
+def _compile_call(segment: syntax.Call) -> Walk:
     function = PATH_FUNCTIONS[segment.function]
-    readers = [compile_argument(each, compile_filter) for each in segment.arguments]
+    readers = [_compile_argument(each) for each in segment.arguments]
 
     def call(value: Json, scope: Scope) -> Json:
         try:
@@ -262,16 +247,16 @@ def _compile_call(segment: Call, compile_filter: CompileFilter) -> Walk:
     return call
 
 
-def compile_argument(argument: ParsedPath | Literally, compile_filter: CompileFilter) -> Walk:
+def _compile_argument(argument: syntax.Operand) -> Walk:
     """The closure that reads a path or a literal inside an expression; `@` is the current value.
 
     The closure raises `PathNotFound`.
     """
-    if isinstance(argument, Literally):
+    if isinstance(argument, syntax.Literally):
         constant = argument.value
         return lambda value, scope: constant
     definite = is_definite(argument.segments)
-    follow = (compile_walk if definite else compile_gather)(argument.segments, compile_filter)
+    follow = (compile_walk if definite else compile_gather)(argument.segments)
     root = argument.root
     if root == "@":
         return follow
@@ -283,6 +268,71 @@ def compile_argument(argument: ParsedPath | Literally, compile_filter: CompileFi
         return follow(start, (start, scope[1]))
 
     return read
+
+
+def _compile_condition(condition: syntax.Condition) -> Predicate:
+    match condition:
+        case syntax.Both(all=is_and, conditions=conditions):
+            parts = [_compile_condition(each) for each in conditions]
+            if len(parts) == 2:
+                return _compile_pair(is_and, *parts)
+            meets = all if is_and else any
+            return lambda value, scope: meets(holds(value, scope) for holds in parts)
+        case syntax.Not(condition=negated):
+            inner = _compile_condition(negated)
+            return lambda value, scope: not inner(value, scope)
+        case syntax.Exists(path=path):
+            read = _compile_read(path)
+            # A null counts as absent where only existence is asked for.
+            definite = is_definite(path.segments)
+            nothing: tuple[Operand, ...] = (None, Missing.MISSING) if definite else ([],)
+            return lambda value, scope: read(value, scope) not in nothing
+        case syntax.Comparison():
+            return _compile_comparison(condition)
+
+
+def _compile_pair(is_and: bool, one: Predicate, other: Predicate) -> Predicate:
+    if is_and:
+        return lambda value, scope: one(value, scope) and other(value, scope)
+    return lambda value, scope: one(value, scope) or other(value, scope)
+
+
+def _compile_comparison(condition: syntax.Comparison) -> Predicate:
+    left = _compile_read(condition.left)
+    if isinstance(condition.right, syntax.Regex):
+        matches = condition.right.pattern.fullmatch
+        return lambda value, scope: (
+            (text := text_of(left(value, scope))) is not None and matches(text) is not None
+        )
+    compare = COMPARISONS[condition.operator]
+    if isinstance(condition.right, syntax.Literally):
+        literal = condition.right.value
+        return lambda value, scope: compare(left(value, scope), literal)
+    right = _compile_read(condition.right)
+    return lambda value, scope: compare(left(value, scope), right(value, scope))
+
+
+def _compile_read(operand: syntax.Operand) -> Read:
+    """The closure that reads an operand of a condition; a path may lead nowhere."""
+    if isinstance(operand, syntax.ParsedPath) and operand.root == "@":
+        steps = member_steps(operand.segments)
+        if steps is not None and len(steps) == 1 and isinstance(steps[0], str):
+            return _member_reader(steps[0])
+    walk = _compile_argument(operand)
+
+    def read(value: Json, scope: Scope) -> Operand:
+        try:
+            return walk(value, scope)
+        except PathNotFound:
+            return Missing.MISSING
+
+    return read
+
+
+def _member_reader(name: str) -> Read:
+    return lambda value, scope: (
+        value.get(name, Missing.MISSING) if isinstance(value, dict) else Missing.MISSING
+    )
 
 
 def root_value(root: str, environment: Environment) -> Json:
@@ -317,17 +367,17 @@ def _containers(value: Json) -> Iterator[Json]:
             pending.extend(reversed(_children(node)))
 
 
-def shown(segments: Sequence[Segment]) -> str:
+def shown(segments: Sequence[syntax.Segment]) -> str:
     """A definite path in brackets, as Jayway's messages write it: `$['a'][0]`."""
     return "$" + "".join(_fragment(segment) for segment in segments)
 
 
-def _fragment(segment: Segment) -> str:
-    if isinstance(segment, Member):
+def _fragment(segment: syntax.Segment) -> str:
+    if isinstance(segment, syntax.Member):
         return f"['{segment.name}']"
-    if isinstance(segment, Members):
+    if isinstance(segment, syntax.Members):
         return "[" + ",".join(f"'{name}'" for name in segment.names) + "]"
-    if isinstance(segment, Index):
+    if isinstance(segment, syntax.Index):
         return f"[{segment.index}]"
-    assert isinstance(segment, Call), "definite paths have no other segments"
+    assert isinstance(segment, syntax.Call), "definite paths have no other segments"
     return f".{segment.function}()"
