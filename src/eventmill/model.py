@@ -45,6 +45,15 @@ def decode_json(text: bytes | str) -> Json:
         raise ValueError(str(error)) from None
 
 
+def pointer_steps(pointer: str) -> list[str]:
+    """The names and indexes in a JSON Pointer (RFC 6901), unescaped.
+
+    >>> pointer_steps("/States/A~1b/Choices/0")
+    ['States', 'A/b', 'Choices', '0']
+    """
+    return [step.replace("~1", "/").replace("~0", "~") for step in pointer.split("/")[1:]]
+
+
 class Payload:
     """A JSON document that is text, value or both; each is made from the other when first asked.
 

@@ -4,6 +4,8 @@ import json
 import re
 from typing import Final
 
+from eventmill.model import pointer_steps
+
 _TOKEN: Final = re.compile(r'[ \t\r\n]*("(?:[^"\\]|\\.)*"|[{}\[\],:]|[^\s{}\[\],:"]+)', re.DOTALL)
 
 
@@ -16,13 +18,8 @@ def position_of(text: str, pointer: str) -> tuple[int, int]:
     >>> position_of('{"StartAt":\\n  "A"}', "/StartAt")
     (2, 3)
     """
-    wanted = [_unescape(step) for step in pointer.split("/")[1:]]
-    offset = _offset_of(text, wanted)
+    offset = _offset_of(text, pointer_steps(pointer))
     return text.count("\n", 0, offset) + 1, offset - (text.rfind("\n", 0, offset) + 1) + 1
-
-
-def _unescape(step: str) -> str:
-    return step.replace("~1", "/").replace("~0", "~")
 
 
 def _offset_of(text: str, wanted: list[str]) -> int:

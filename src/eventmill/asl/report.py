@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Final
 
 from eventmill.errors import Diagnostic
-from eventmill.model import Json
+from eventmill.model import Json, pointer_steps
 
 SCHEMA_VALIDATION_FAILED: Final = "SCHEMA_VALIDATION_FAILED"
 UNSUPPORTED_FEATURE: Final = "UNSUPPORTED_FEATURE"
@@ -50,12 +50,11 @@ class Place:
         '/Output/a[0]'
         """
         place = self
-        for step in pointer.split("/")[1:]:
+        for step in pointer_steps(pointer):
             if isinstance(value, list):
                 place, value = place.item(int(step)), value[int(step)]
             else:
-                name = step.replace("~1", "/").replace("~0", "~")
-                place, value = place.field(name), value[name] if isinstance(value, dict) else None
+                place, value = place.field(step), value[step] if isinstance(value, dict) else None
         return place
 
 

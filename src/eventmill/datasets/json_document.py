@@ -9,8 +9,9 @@ import re
 from collections.abc import AsyncIterator
 from typing import Final
 
+from eventmill.asl.error_names import ITEM_READER_FAILED
 from eventmill.datasets.content import ITEM_BYTES_MAX
-from eventmill.model import AuthorError, Json, decode_json
+from eventmill.model import AuthorError, Json, decode_json, pointer_steps
 
 _BLANKS: Final = re.compile(rb"[ \t\r\n]*+")
 _SCALAR: Final = re.compile(rb"[^\s,:\[\]{}\"]*+")
@@ -50,7 +51,7 @@ async def json_entries(
     if opening not in (b"[", b"{"):
         if not opening:
             raise ValueError("it is not JSON: the text breaks off")
-        raise AuthorError("States.ItemReaderFailed", _NOT_ITERABLE, located=False)
+        raise AuthorError(ITEM_READER_FAILED, _NOT_ITERABLE, located=False)
     batch: list[Entry] = []
     async for entry in _entries(document, opening == b"{"):
         batch.append(entry)
@@ -65,7 +66,7 @@ async def json_entries(
 def _tokens(pointer: str) -> list[str]:
     if pointer and not pointer.startswith("/"):
         raise _no_such_path()
-    return [each.replace("~1", "/").replace("~0", "~") for each in pointer.split("/")[1:]]
+    return pointer_steps(pointer)
 
 
 async def _descend(document: "_Document", token: str) -> None:
@@ -92,7 +93,7 @@ async def _entries(document: "_Document", is_object: bool) -> AsyncIterator[Entr
 
 
 def _no_such_path() -> AuthorError:
-    return AuthorError("States.ItemReaderFailed", _NO_SUCH_PATH, located=False)
+    return AuthorError(ITEM_READER_FAILED, _NO_SUCH_PATH, located=False)
 
 
 class _Document:

@@ -3,6 +3,7 @@
 from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Final
 
+from eventmill.asl.error_names import ITEM_READER_FAILED
 from eventmill.datasets.content import closing, decompressed
 from eventmill.datasets.delimited import csv_items
 from eventmill.datasets.json_document import json_entries
@@ -43,7 +44,7 @@ async def read_items(store: ObjectStore, reading: Reading) -> AsyncGenerator[Ite
 
 
 def _failed(cause: str) -> AuthorError:
-    return AuthorError("States.ItemReaderFailed", cause, located=False)
+    return AuthorError(ITEM_READER_FAILED, cause, located=False)
 
 
 async def _batches(store: ObjectStore, reading: Reading) -> AsyncIterator[list[Item]]:

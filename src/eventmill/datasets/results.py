@@ -6,6 +6,7 @@ from contextlib import ExitStack
 from tempfile import SpooledTemporaryFile
 from typing import IO, Final
 
+from eventmill.asl.error_names import DATA_LIMIT_EXCEEDED, RESULT_WRITER_FAILED
 from eventmill.datasets.records import transformed_result
 from eventmill.errors import ObjectStoreError
 from eventmill.machine.map_run import Writing
@@ -46,7 +47,7 @@ async def write_results(
                 await export.add(result)
             return await export.finish(map_run_arn)
         except ObjectStoreError as error:
-            raise AuthorError("States.ResultWriterFailed", str(error), located=False) from error
+            raise AuthorError(RESULT_WRITER_FAILED, str(error), located=False) from error
 
 
 async def transformed(
@@ -72,7 +73,7 @@ async def transformed(
             values.append(value)
             size += len(encode_json(value)) + 1
         if size > bytes_max:
-            raise AuthorError("States.DataLimitExceeded", cause, located=False)
+            raise AuthorError(DATA_LIMIT_EXCEEDED, cause, located=False)
     return Payload.of(values)
 
 

@@ -5,7 +5,7 @@ import io
 
 from eventmill.errors import ValidationException
 from eventmill.machine.map_run import Reading
-from eventmill.model import Json, decode_json
+from eventmill.model import Json, decode_json, pointer_steps
 
 
 def read_items(text: str, reading: Reading) -> list[Json]:
@@ -31,8 +31,7 @@ def _csv(text: str, reading: Reading) -> list[Json]:
 
 
 def _array(value: Json, pointer: str | None) -> list[Json]:
-    for step in (pointer or "").split("/")[1:]:
-        name = step.replace("~1", "/").replace("~0", "~")
+    for name in pointer_steps(pointer or ""):
         if not isinstance(value, dict) or name not in value:
             raise ValidationException(
                 f"mapItemReaderData has nothing at the ItemsPointer {pointer}"
