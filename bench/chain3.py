@@ -92,7 +92,7 @@ async def recorded(
     async with serving(folder, executor, DEFINITION, record_batches=True) as server:
         await run(server, executions, in_flight, "recorded", data)
         assert isinstance(server.log, RecordingEventLog)
-        return server.log.batches
+        return await server.log.batches()
 
 
 async def run(

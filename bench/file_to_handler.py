@@ -7,7 +7,7 @@ folder. The reference is that one commit.
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
@@ -79,12 +79,12 @@ async def measure(folder: Path, *, quick: bool) -> Figures:
     return await alternate(rounds, "p50_ms", ours, reference)
 
 
-async def _recorded(folder: Path, files: int) -> list[Batch]:
+async def _recorded(folder: Path, files: int) -> Sequence[Batch]:
     arrivals = Arrivals()
     async with watching(folder, arrivals, record_batches=True) as server:
         await drop(server, arrivals, files)
         assert isinstance(server.log, RecordingEventLog)
-        return server.log.batches
+        return await server.log.batches()
 
 
 @asynccontextmanager

@@ -9,6 +9,7 @@ work must not grow with the Map.
 import resource
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -76,12 +77,12 @@ async def _memory(folder: Path, executor: InlineExecutor, items: int) -> float:
         return (_peak_bytes() - before) / items / _KIB
 
 
-async def recorded(folder: Path, executor: InlineExecutor, items: int) -> list[Batch]:
+async def recorded(folder: Path, executor: InlineExecutor, items: int) -> Sequence[Batch]:
     """What one Map commits."""
     async with serving(folder, executor, DEFINITION, record_batches=True) as server:
         await run(server, items, "recorded")
         assert isinstance(server.log, RecordingEventLog)
-        return server.log.batches
+        return await server.log.batches()
 
 
 async def _growth(

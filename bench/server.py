@@ -18,8 +18,8 @@ from eventmill.objects.filesystem import FilesystemObjectStore
 from eventmill.ports import Clock, Executor
 from eventmill.runtime.catalog import Catalog, Machine
 from eventmill.runtime.clock import SystemClock
-from eventmill.runtime.collector import spare_the_collector
 from eventmill.runtime.engine import Engine
+from eventmill.runtime.interpreter import tune_interpreter
 
 HOME = Home()
 
@@ -57,7 +57,7 @@ async def serving(
             dispatch = LambdaFunction(executor)
             engine = Engine(log, clock, catalog, dispatch, datasets, HOME, quotas)
             await engine.recover()
-            spare_the_collector()
+            tune_interpreter()
             timekeeping = asyncio.create_task(engine.keep_time())
             try:
                 yield Server(

@@ -7,6 +7,7 @@ time from the instant at which all are due until the end of the last one is dura
 import asyncio
 import gc
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
@@ -84,15 +85,15 @@ async def _memory(folder: Path, executor: InlineExecutor, sleepers: int) -> Figu
 
 async def _recorded(
     folder: Path, executor: InlineExecutor, sleepers: int
-) -> tuple[list[Batch], int]:
+) -> tuple[Sequence[Batch], int]:
     """What they commit, and with which batch their waking begins."""
     clock = SkippingClock()
     async with serving(folder, executor, DEFINITION, clock=clock, record_batches=True) as server:
         assert isinstance(server.log, RecordingEventLog)
         await start(server, sleepers, "recorded")
-        waking_from = len(server.log.batches)
+        waking_from = len(await server.log.batches())
         await wake(server, clock)
-        return server.log.batches, waking_from
+        return await server.log.batches(), waking_from
 
 
 async def start(server: Server, sleepers: int, name: str) -> None:

@@ -31,8 +31,8 @@ from eventmill.model import AWS_QUOTAS, Payload
 from eventmill.objects.filesystem import FilesystemObjectStore
 from eventmill.runtime.catalog import Catalog, Machine
 from eventmill.runtime.clock import SystemClock
-from eventmill.runtime.collector import spare_the_collector
 from eventmill.runtime.engine import Engine, Start
+from eventmill.runtime.interpreter import tune_interpreter
 
 MILLION: Final = 1_000_000
 DEFINITION: Final[dict[str, Any]] = {
@@ -86,7 +86,7 @@ async def _engine(folder: Path) -> AsyncIterator[tuple[Engine, Machine]]:
         dispatch = LambdaFunction(executor)
         engine = Engine(log, SystemClock(), catalog, dispatch, datasets, HOME, AWS_QUOTAS)
         await engine.recover()
-        spare_the_collector()
+        tune_interpreter()
         yield engine, machine
         engine.close()
 

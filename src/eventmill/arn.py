@@ -52,6 +52,8 @@ def function_name(reference: str) -> str:
     >>> function_name("resize:live")
     'resize'
     """
+    if ":" not in reference:
+        return reference
     match = _LAMBDA.fullmatch(reference)
     if match is not None:
         return match[1]

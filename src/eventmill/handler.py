@@ -107,11 +107,9 @@ def request_id(idempotency_key: str, attempt: int) -> str:
     '06706879-631b-8e41-a991-45d376e3e563'
     """
     seed = f"{attempt}:{idempotency_key}".encode(errors="replace")
-    number = bytearray(hashlib.sha256(seed).digest()[:16])
-    number[6] = number[6] & 0x0F | 0x80
-    number[8] = number[8] & 0x3F | 0x80
-    digits = number.hex()
-    return "-".join((digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:]))
+    hash = hashlib.sha256(seed).hexdigest()
+    variant = "89ab"[int(hash[16], 16) & 3]
+    return f"{hash[:8]}-{hash[8:12]}-8{hash[13:16]}-{variant}{hash[17:20]}-{hash[20:32]}"
 
 
 @overload

@@ -25,7 +25,7 @@ from eventmill.cli.server_file import endpoint, remove_server_file, write_server
 from eventmill.cli.texts import count, printable
 from eventmill.cli.welcome import greet
 from eventmill.errors import EventmillError, SettingsError
-from eventmill.runtime.collector import spare_the_collector
+from eventmill.runtime.interpreter import tune_interpreter
 from eventmill.runtime.project import Project, load_project
 from eventmill.runtime.settings import Settings
 from eventmill.runtime.system import System, running
@@ -97,7 +97,7 @@ async def _serve(system: System, narrator: Narrator, stop: "_Stop") -> None:
         async with _listening(system) as address:
             greet(system, address, narrator)
             stop.is_ready = True
-            spare_the_collector()
+            tune_interpreter()
             await until_asked(stop.asked, (system.broken, *failing))
         await _drain(system, narrator)
     if not narrator.quiet:

@@ -108,7 +108,7 @@ async def recorded(
     ):
         await work(server)
         assert isinstance(server.log, RecordingEventLog)
-        return server.log.batches, rows(server.folder / "log.db")
+        return await server.log.batches(), rows(server.folder / "log.db")
 
 
 def test_a_quick_run_writes_every_figure_and_leaves_nothing_else_behind(
@@ -170,7 +170,7 @@ async def test_the_reference_writes_what_a_sensor_publishes(tmp_path: Path) -> N
     async with file_to_handler.watching(tmp_path, arrivals, record_batches=True) as server:
         await file_to_handler.drop(server, arrivals, 2)
         assert isinstance(server.log, RecordingEventLog)
-        batches = server.log.batches
+        batches = await server.log.batches()
         expected = rows(server.folder / "log.db")
 
     with closing(open_for_writing(tmp_path / "raw.db", busy_timeout_ms=0)) as connection:

@@ -1,14 +1,15 @@
 """Group commit: while one batch is being written, the event loop gathers the next.
 
-Nothing waits for company: a lone transaction is written at once, and under load the batches grow
-by themselves to what arrives during one flush of the disk. Other work of the writer, such as
-removing what is old, takes turns with the batches.
+Nothing waits for company: what one turn of the loop hands over is written after it, and under load
+the batches grow by themselves. But only so far: if all that is in flight were in one batch, the
+loop would have nothing to do while the writer works, nor the writer while the loop does. Other work
+of the writer, such as removing what is old, takes turns with the batches.
 """
 
 import asyncio
-from collections import deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
+from queue import SimpleQueue
 from typing import Any, Final, TypeAlias, TypeVar
 
 from eventmill.errors import LogDamaged, LogError, LogUnavailable
@@ -18,54 +19,73 @@ from eventmill.ports import Transaction
 
 _T = TypeVar("_T")
 _Pending: TypeAlias = "tuple[Transaction, asyncio.Future[None]]"
-_Work: TypeAlias = "tuple[Callable[[Writer], Any], asyncio.Future[Any]]"
+_Job: TypeAlias = Callable[[Writer], None]
 
-_TRANSACTIONS_MAX: Final = 1_024
+_TRANSACTIONS_MAX: Final = 128
 _BODY_BYTES_MAX: Final = 8_388_608
 
 
 class GroupCommit:
-    """Carries transactions to the writer, in order and many at once, and the outcomes back."""
+    """Carries transactions to the writer, in order and many at once, and the outcomes back.
+
+    The writer's thread takes one job after the other and never waits for the loop in between.
+    """
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
-        self._pending: deque[_Pending] = deque()
-        self._work: deque[_Work] = deque()
-        self._wake = asyncio.Event()
-        self._closed = False
-        self._failed = False
+        self._loop = asyncio.get_running_loop()
         self._owner = asyncio.current_task()
+        self._gathered: list[_Pending] = []
+        self._gathered_bytes = 0
+        # Jobs for the writer's thread; None is the last.
+        self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
+        # Who waits for a job that has not come back.
+        self._waiting: set[asyncio.Future[Any]] = set()
+        # Grows when the loop learns that transactions are lost. What it has handed over before may
+        # build on them, so the writer's thread refuses all of that generation.
+        self._generation = 0
+        self._refused: tuple[int, LogError] | None = None
+        self._closed = False
 
     @classmethod
     @asynccontextmanager
-    async def running(cls, connection: Connection) -> AsyncIterator["GroupCommit"]:
+    async def running(
+        cls, connection: Connection, kind: type[Writer] = Writer
+    ) -> AsyncIterator["GroupCommit"]:
         """A group commit at work. Before it ends, all that was handed over gets its outcome.
 
         A mistake of ours in the writer cancels the block and is raised from it.
         """
         self = cls(connection)
-        writer = await connection.run(Writer, connection.path)
-        flusher = asyncio.create_task(self._flush(writer))
+        writer = await connection.run(kind, connection.path)
+        work = asyncio.create_task(connection.run(lambda _: self._work_off(writer)))
+        work.add_done_callback(self._give_up)
         try:
             yield self
         finally:
+            self._hand_over()
             self._closed = True
-            self._wake.set()
+            self._jobs.put(None)
             try:
-                await uninterrupted(flusher)
+                await uninterrupted(work)
             except BaseException:
-                if self._failed and self._owner is not None:
+                if self._owner is not None and work.done() and not work.cancelled():
                     self._owner.uncancel()
                 raise
 
     def submit(self, transaction: Transaction) -> "asyncio.Future[None]":
         """See `EventLog.commit`."""
-        durable: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        durable: asyncio.Future[None] = self._loop.create_future()
         if self._closed:
             durable.set_exception(LogUnavailable(f"the log {self._connection.path} is closed"))
-        else:
-            self._pending.append((transaction, durable))
-            self._wake.set()
+            return durable
+        if not self._gathered:
+            self._loop.call_soon(self._hand_over)
+        self._gathered.append((transaction, durable))
+        for step in transaction.steps:
+            self._gathered_bytes += len(step.body)
+        if len(self._gathered) == _TRANSACTIONS_MAX or self._gathered_bytes >= _BODY_BYTES_MAX:
+            self._hand_over()
         return durable
 
     async def carry_out(self, work: Callable[[Writer], _T]) -> _T:
@@ -80,60 +100,57 @@ class GroupCommit:
         """
         if self._closed:
             raise LogUnavailable(f"the log {self._connection.path} is closed")
-        done: asyncio.Future[_T] = asyncio.get_running_loop().create_future()
-        self._work.append((work, done))
-        self._wake.set()
+        done: asyncio.Future[_T] = self._loop.create_future()
+
+        def job(writer: Writer) -> None:
+            try:
+                result = writer.carry_out(work)
+            except (LogUnavailable, LogDamaged) as error:
+                self._report(self._failed, [done], error)
+            else:
+                self._report(self._done, [done], [result])
+
+        self._hand_over()
+        self._waiting.add(done)
+        self._jobs.put(job)
         return await done
 
-    async def _flush(self, writer: Writer) -> None:
-        while self._pending or self._work or not self._closed:
-            if self._pending:
-                await self._commit(writer, self._take())
-            if self._work:
-                await self._carry_out(writer, *self._work.popleft())
-            elif not self._pending and not self._closed:
-                self._wake.clear()
-                await self._wake.wait()
+    def _hand_over(self) -> None:
+        if self._gathered:
+            batch, generation = self._gathered, self._generation
+            self._gathered, self._gathered_bytes = [], 0
+            self._waiting.update(durable for _, durable in batch)
+            self._jobs.put(lambda writer: self._commit(writer, batch, generation))
 
-    async def _carry_out(
-        self, writer: Writer, work: Callable[[Writer], Any], done: "asyncio.Future[Any]"
+    # In the writer's thread
+
+    def _work_off(self, writer: Writer) -> None:
+        while (job := self._jobs.get()) is not None:
+            job(writer)
+
+    def _commit(self, writer: Writer, batch: Sequence[_Pending], generation: int) -> None:
+        futures = [durable for _, durable in batch]
+        if self._refused is not None and self._refused[0] == generation:
+            self._report(self._lost, futures, self._refused[1], generation)
+            return
+        try:
+            refusals = writer.commit([transaction for transaction, _ in batch])
+        except (LogUnavailable, LogDamaged) as error:
+            self._refused = generation, error
+            self._report(self._lost, futures, error, generation)
+        else:
+            self._report(self._committed, futures, refusals)
+
+    def _report(self, outcome: Callable[..., None], *arguments: object) -> None:
+        self._loop.call_soon_threadsafe(outcome, *arguments)
+
+    # In the loop again
+
+    def _committed(
+        self, futures: Sequence["asyncio.Future[None]"], refusals: Sequence[Exception | None]
     ) -> None:
-        try:
-            result = await self._connection.run(lambda _: writer.carry_out(work))
-        except (LogUnavailable, LogDamaged) as error:
-            if not done.done():
-                done.set_exception(error)
-            return
-        except BaseException:
-            self._give_up([])
-            if not done.done():
-                done.set_exception(LogUnavailable("the log's writer has failed"))
-            raise
-        if not done.done():
-            done.set_result(result)
-
-    def _take(self) -> list[_Pending]:
-        batch: list[_Pending] = []
-        body_bytes = 0
-        while self._pending and len(batch) < _TRANSACTIONS_MAX and body_bytes < _BODY_BYTES_MAX:
-            each = self._pending.popleft()
-            batch.append(each)
-            body_bytes += sum(len(step.body) for step in each[0].steps)
-        return batch
-
-    async def _commit(self, writer: Writer, batch: list[_Pending]) -> None:
-        transactions = [transaction for transaction, _ in batch]
-        try:
-            refusals = await self._connection.run(lambda _: writer.commit(transactions))
-        except (LogUnavailable, LogDamaged) as error:
-            # Those behind may build on those that are lost.
-            self._fail([*batch, *self._pending], error)
-            self._pending.clear()
-            return
-        except BaseException:
-            self._give_up(batch)
-            raise
-        for (_, durable), refused in zip(batch, refusals, strict=True):
+        self._waiting.difference_update(futures)
+        for durable, refused in zip(futures, refusals, strict=True):
             if durable.done():
                 continue
             if refused is None:
@@ -141,23 +158,37 @@ class GroupCommit:
             else:
                 durable.set_exception(refused)
 
-    def _give_up(self, batch: list[_Pending]) -> None:
-        """Our own mistake. Nobody may wait for ever, and nothing more may be written."""
-        self._closed = self._failed = True
-        if self._owner is not None:
-            self._owner.cancel()
-        error = LogUnavailable("the log's writer has failed")
-        self._fail([*batch, *self._pending], error)
-        self._pending.clear()
-        for _, done in self._work:
-            if not done.done():
-                done.set_exception(LogUnavailable(*error.args))
-        self._work.clear()
+    def _lost(
+        self, futures: Sequence["asyncio.Future[None]"], error: LogError, generation: int
+    ) -> None:
+        self._failed(futures, error)
+        if generation == self._generation:
+            self._generation += 1
+            gathered = [durable for _, durable in self._gathered]
+            self._gathered, self._gathered_bytes = [], 0
+            self._failed(gathered, error)
 
-    def _fail(self, pending: list[_Pending], error: LogError) -> None:
-        for _, durable in pending:
-            if not durable.done():
+    def _done(self, futures: Sequence["asyncio.Future[_T]"], results: Sequence[_T]) -> None:
+        self._waiting.difference_update(futures)
+        for done, result in zip(futures, results, strict=True):
+            if not done.done():
+                done.set_result(result)
+
+    def _failed(self, futures: Iterable["asyncio.Future[Any]"], error: LogError) -> None:
+        for future in futures:
+            self._waiting.discard(future)
+            if not future.done():
                 # One error for each, since a traceback grows in every place that raises it.
                 each = type(error)(*error.args)
                 each.__cause__ = error.__cause__
-                durable.set_exception(each)
+                future.set_exception(each)
+
+    def _give_up(self, work: "asyncio.Task[None]") -> None:
+        """Our own mistake. Nobody may wait for ever, and nothing more may be written."""
+        if not work.cancelled() and work.exception() is None:
+            return
+        self._closed = True
+        if self._owner is not None:
+            self._owner.cancel()
+        error = LogUnavailable("the log's writer has failed")
+        self._lost(list(self._waiting), error, self._generation)

@@ -41,6 +41,8 @@ class SqliteEventLog:
     Reads see all that is durable, raise LogUnavailable or LogDamaged, and never hold up a commit.
     """
 
+    kind_of_writer: type[Writer] = Writer
+
     def __init__(self, path: Path, reader: Connection, writing: GroupCommit | None) -> None:
         """Use `SqliteEventLog.open`."""
         self._path = path
@@ -76,7 +78,9 @@ class SqliteEventLog:
                 stack.enter_context(lock.held(path))
                 opened = connected(path, partial(open_for_writing, path, busy_timeout_ms))
                 writer = await stack.enter_async_context(opened)
-                writing = await stack.enter_async_context(GroupCommit.running(writer))
+                writing = await stack.enter_async_context(
+                    GroupCommit.running(writer, cls.kind_of_writer)
+                )
             opened = connected(path, partial(open_for_reading, path, busy_timeout_ms))
             reader = await stack.enter_async_context(opened)
             yield cls(path, reader, writing)

@@ -180,8 +180,10 @@ class Execution:
         self._forget_outdated_timers()
         if self.status != RUNNING:
             return None
-        due = [at_ms for at_ms, _ in self._timers[:1]]
-        return min(due if self.deadline_ms is None else [*due, self.deadline_ms], default=None)
+        if not self._timers:
+            return self.deadline_ms
+        due_ms = self._timers[0][0]
+        return due_ms if self.deadline_ms is None else min(due_ms, self.deadline_ms)
 
     def due_frames(self, now_ms: int) -> list[Frame]:
         """The frames whose time has come, in the order in which they fell due."""
@@ -191,8 +193,12 @@ class Execution:
 
     def waits_only(self) -> bool:
         """Whether nothing is under way but time and callbacks: it may leave memory."""
-        is_busy = any(is_carried_out(frame) for frame in self.tasks.values())
-        return not is_busy and not self.map_runs
+        if self.map_runs:
+            return False
+        for frame in self.tasks.values():  # noqa: SIM110  # any() costs more than all the rest
+            if is_carried_out(frame):
+                return False
+        return True
 
     def set_timer(self, frame: Frame, due_ms: int | None) -> None:
         """Remember that `frame` has something due; for `evolve` alone."""

@@ -10,6 +10,7 @@ import logging
 import secrets
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from random import Random
 from typing import Final, Protocol, TypeAlias
 
 from eventmill.arn import Home
@@ -44,8 +45,10 @@ def _unheard(taken: bool) -> None:
     """For facts whose teller does not ask."""
 
 
-def _new_seed() -> int:
-    return secrets.randbits(62)
+def _seeds() -> Callable[[], int]:
+    # Asking the system for each would cost a call to it.
+    random = Random(secrets.randbits(256))
+    return lambda: random.getrandbits(62)
 
 
 class Dispatch(Protocol):
@@ -94,7 +97,7 @@ class Engine:
         home: Home,
         quotas: Quotas,
         *,
-        new_seed: Callable[[], int] = _new_seed,
+        new_seed: Callable[[], int] | None = None,
         stay_ms: int | None = _STAY_MS,
         weight_max: int = _WEIGHT_MAX,
     ) -> None:
@@ -110,7 +113,7 @@ class Engine:
         self._dispatch = dispatch
         self._home = home
         self._quotas = quotas
-        self._new_seed = new_seed
+        self._new_seed = new_seed or _seeds()
         self._stay_ms = stay_ms
         self._timekeeper = Timekeeper(log, clock, self._wake)
         self._admission = Admission(weight_max)

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from eventmill.errors import LogInUse, LogUnavailable
 from eventmill.log.audit import audit_database
 from eventmill.log.connection import driver
 from eventmill.log.sqlite import SqliteEventLog
+from eventmill.log.writer import Writer
 from eventmill.ports import ExecutionRow, StepRow, Transaction
 
 NOBODY = 65_534
@@ -313,24 +314,58 @@ async def test_a_lone_transaction_waits_for_no_other(path: Path) -> None:
             await log.commit(started(1))
 
 
+def noted_batches(writer: Writer) -> list[int]:
+    """The sizes of all batches to come."""
+    sizes: list[int] = []
+    commit = writer.commit
+
+    def noting(batch: Sequence[Transaction]) -> Sequence[Exception | None]:
+        sizes.append(len(batch))
+        return commit(batch)
+
+    writer.commit = noting  # type: ignore[method-assign]  # the writer lives inside the log
+    return sizes
+
+
 async def test_batches_are_bounded_in_bytes_and_still_keep_the_order(path: Path) -> None:
     body = b"x" * 3_000_000
     async with SqliteEventLog.open(path) as log:
         await log.commit(Transaction(created=[execution(1)]))
-        futures = [log.commit(extended(1, number, body)) for number in range(1, 9)]
-        await futures[0]
-        assert [each.done() for each in futures] == [True] * 3 + [False] * 5
-        await asyncio.gather(*futures)
+        batches = await log.carry_out(noted_batches)
+        await asyncio.gather(*(log.commit(extended(1, number, body)) for number in range(1, 9)))
+        assert batches == [3, 3, 2]
         assert [each.step for each in await log.read(1)] == list(range(1, 9))
 
 
 async def test_batches_are_bounded_in_transactions_too(path: Path) -> None:
     async with SqliteEventLog.open(path) as log:
-        futures = [log.commit(started(id)) for id in range(1, 1_101)]
-        await futures[0]
-        assert [each.done() for each in futures] == [True] * 1_024 + [False] * 76
-        await asyncio.gather(*futures)
-        assert len(await log.executions(limit=2_000)) == 1_100
+        batches = await log.carry_out(noted_batches)
+        await asyncio.gather(*(log.commit(started(id)) for id in range(1, 301)))
+        assert batches == [128, 128, 44]
+        assert len(await log.executions(limit=2_000)) == 300
+
+
+async def test_what_was_handed_over_behind_a_batch_that_is_lost_is_lost_with_it(
+    path: Path,
+) -> None:
+    def refuse_once(writer: Writer) -> None:
+        commit = writer.commit
+
+        def refusing(batch: Sequence[Transaction]) -> Sequence[Exception | None]:
+            writer.commit = commit  # type: ignore[method-assign]  # the writer lives in the log
+            raise LogUnavailable("the disk says no")
+
+        writer.commit = refusing  # type: ignore[method-assign]  # likewise
+
+    async with SqliteEventLog.open(path) as log:
+        await log.carry_out(refuse_once)
+        lost = [log.commit(started(id)) for id in range(1, 301)]
+        outcomes = await asyncio.gather(*lost, return_exceptions=True)
+        assert {str(each) for each in outcomes} == {"the disk says no"}
+        assert list(await log.executions()) == []
+        await asyncio.gather(*(log.commit(started(id)) for id in range(1, 301)))
+        assert len(await log.executions(limit=2_000)) == 300
+    assert audit_database(path).problem is None
 
 
 async def test_a_log_that_is_closed_refuses_everything(path: Path) -> None:
