@@ -263,6 +263,7 @@ class Calls:
         if call.timer is not None:
             call.timer.cancel()
         self._running.pop(call.invocation.id, None)
+        call.task = None  # its context holds the call: no cycle is left to the garbage collector
         call.reply(call.timed_out() if call.expired else answer)
 
 
