@@ -72,16 +72,18 @@ def left(*kinds: type) -> list[str]:
 
 async def test_an_ended_execution_is_freed_without_the_garbage_collector(tmp_path: Path) -> None:
     handlers, clock = {"echo": echo, "fail": fail}, VirtualClock()
-    async with SqliteEventLog.open(tmp_path / "log.db") as log:
-        async with World(log, clock, handlers, {"all": DEFINITION}) as world:
-            gc.collect()
-            before = left(Execution, Frame, Live, Call, Invocation)
-            gc.disable()
-            try:
-                row = await world.start("all", data={"items": [1, 2, 3]})
-                ended = await world.engine.ended(row.id)
-                assert ended.status == "SUCCEEDED"
-                await settled()
-                assert left(Execution, Frame, Live, Call, Invocation) == before
-            finally:
-                gc.enable()
+    async with (
+        SqliteEventLog.open(tmp_path / "log.db") as log,
+        World(log, clock, handlers, {"all": DEFINITION}) as world,
+    ):
+        gc.collect()
+        before = left(Execution, Frame, Live, Call, Invocation)
+        gc.disable()
+        try:
+            row = await world.start("all", data={"items": [1, 2, 3]})
+            ended = await world.engine.ended(row.id)
+            assert ended.status == "SUCCEEDED"
+            await settled()
+            assert left(Execution, Frame, Live, Call, Invocation) == before
+        finally:
+            gc.enable()
