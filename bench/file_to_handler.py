@@ -20,7 +20,7 @@ from eventmill.executors.inline import InlineExecutor
 from eventmill.runtime.router import Router
 from eventmill.runtime.supervisor import Supervisor, Watch
 from eventmill.sensors.filesystem import FilesystemSensor
-from eventmill.trigger import parse_trigger
+from eventmill.triggers.trigger import parse_trigger
 
 _DEFINITION: Final[dict[str, Any]] = {
     "StartAt": "Arrived",

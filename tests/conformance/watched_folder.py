@@ -10,7 +10,7 @@ from eventmill.arn import Home
 from eventmill.errors import LogUnavailable
 from eventmill.ports import Delivery
 from eventmill.sensors.filesystem import FilesystemSensor
-from eventmill.trigger import FilesystemSource
+from eventmill.triggers.filesystem import FilesystemSource
 
 NOW_MS = 1_700_000_000_000
 SCAN_MS = 3_600_000

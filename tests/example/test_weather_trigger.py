@@ -8,7 +8,8 @@ import yaml
 
 from eventmill.events import TriggerEvent
 from eventmill.model import Json, Payload
-from eventmill.trigger import FilesystemSource, Trigger, parse_trigger
+from eventmill.triggers.filesystem import FilesystemSource
+from eventmill.triggers.trigger import Trigger, parse_trigger
 
 DETAIL: Final[dict[str, Json]] = {
     "path": "/project/data/inbox/sf-temps.csv",

@@ -10,7 +10,7 @@ from eventmill.events import TriggerEvent
 from eventmill.model import AuthorError, decode_json
 from eventmill.patterns.compiler import compile_pattern
 from eventmill.patterns.matcher import Matcher
-from eventmill.trigger import InvalidTrigger, Trigger, parse_trigger
+from eventmill.triggers.trigger import InvalidTrigger, Trigger, parse_trigger
 from tests.property.bus import events, patterns, trigger_files
 from tests.property.documents import VALUES, damaged
 from tests.property.effort import examples, patience

@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from eventmill.events import TriggerEvent
 from eventmill.model import Json, record
-from eventmill.trigger import Trigger, parse_trigger
+from eventmill.triggers.trigger import Trigger, parse_trigger
 from tests.simulation.definitions import CALLBACK, CATCH, FUNCTION, PATIENT, Definition, drawn
 
 HOUR: Final = 3_600

@@ -34,7 +34,8 @@ from eventmill.runtime.settings import SETTINGS_FILE, load_settings
 from eventmill.runtime.system import running
 from eventmill.sensors.filesystem import FILE_CREATED, FilesystemSensor
 from eventmill.sensors.snapshot import Sighting
-from eventmill.trigger import FilesystemSource, parse_trigger
+from eventmill.triggers.filesystem import FilesystemSource
+from eventmill.triggers.trigger import parse_trigger
 from tests.conformance.recorded import FOLDER, IS_BESIDE
 from tests.conformance.report.__main__ import run_all
 from tests.conformance.report.document import document
@@ -145,7 +146,8 @@ def test_every_setting_is_documented_with_its_default(tmp_path: Path) -> None:
 def test_every_field_of_a_trigger_is_documented() -> None:
     called = {
         argument.value
-        for node in ast.walk(ast.parse(read("src/eventmill/trigger.py")))
+        for path in sorted((ROOT / "src/eventmill/triggers").glob("*.py"))
+        for node in ast.walk(ast.parse(path.read_text()))
         if isinstance(node, ast.Call)
         for argument in node.args[:2]
         if isinstance(argument, ast.Constant)

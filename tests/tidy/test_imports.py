@@ -20,7 +20,7 @@ LAYERS: Final = (
     ("errors", "events", "arn", "handler"),
     ("query",),
     ("asl", "patterns"),
-    ("trigger",),
+    ("triggers",),
     ("machine",),
     ("ports", "codec"),
     ("inspection",),

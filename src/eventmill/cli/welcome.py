@@ -12,7 +12,8 @@ from eventmill.log.connection import sqlite_is_affected, sqlite_version
 from eventmill.model import Json
 from eventmill.runtime.supervisor import Watch
 from eventmill.runtime.system import System
-from eventmill.trigger import FilesystemSource, Trigger
+from eventmill.triggers.filesystem import FilesystemSource
+from eventmill.triggers.trigger import Trigger
 
 
 def greet(system: System, address: str, narrator: Narrator) -> None:

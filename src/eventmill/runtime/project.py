@@ -14,7 +14,8 @@ from eventmill.model import Json, Quotas, decode_json, record
 from eventmill.runtime.documents import YAML_SUFFIXES, Document, read_document
 from eventmill.runtime.findings import ERROR, Finding, from_diagnostic, from_line
 from eventmill.runtime.settings import Settings
-from eventmill.trigger import InvalidTrigger, Source, Trigger, parse_trigger
+from eventmill.triggers.sources import Source
+from eventmill.triggers.trigger import InvalidTrigger, Trigger, parse_trigger
 
 WORKFLOW_ENDING: Final = ".asl.json"
 TRIGGER_ENDINGS: Final = (".json", *YAML_SUFFIXES)

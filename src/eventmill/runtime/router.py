@@ -10,7 +10,7 @@ from eventmill.model import AuthorError
 from eventmill.ports import Delivery, EventLog, Transaction
 from eventmill.runtime.catalog import Catalog
 from eventmill.runtime.engine import Engine, Start
-from eventmill.trigger import Trigger
+from eventmill.triggers.trigger import Trigger
 
 _log: Final = logging.getLogger(__name__)
 

@@ -8,7 +8,7 @@ from eventmill.faults import point
 from eventmill.model import record
 from eventmill.ports import Clock, Delivery, EventLog, Sensor
 from eventmill.runtime.router import Router
-from eventmill.trigger import Trigger
+from eventmill.triggers.trigger import Trigger
 
 _log: Final = logging.getLogger(__name__)
 

@@ -27,7 +27,8 @@ from eventmill.runtime.router import Router
 from eventmill.runtime.settings import Settings
 from eventmill.runtime.supervisor import Supervisor, Watch
 from eventmill.sensors.filesystem import FilesystemSensor
-from eventmill.trigger import FilesystemSource, Trigger
+from eventmill.triggers.filesystem import FilesystemSource
+from eventmill.triggers.trigger import Trigger
 
 
 @record

@@ -32,7 +32,7 @@ from eventmill.sensors.globs import Selection
 from eventmill.sensors.hints import HINTS_MAX, Hint, Hints, Kind
 from eventmill.sensors.ledger import Ledger, Settling
 from eventmill.sensors.snapshot import Folder, Problem, Sighting
-from eventmill.trigger import FilesystemSource
+from eventmill.triggers.filesystem import FilesystemSource
 
 _log: Final = logging.getLogger(__name__)
 

@@ -6,7 +6,8 @@ import pytest
 from eventmill.arn import is_name
 from eventmill.events import TriggerEvent
 from eventmill.model import AuthorError, Json
-from eventmill.trigger import FilesystemSource, InvalidTrigger, Trigger, parse_trigger
+from eventmill.triggers.filesystem import FilesystemSource
+from eventmill.triggers.trigger import InvalidTrigger, Trigger, parse_trigger
 
 EVENT = TriggerEvent(
     id="e-1",

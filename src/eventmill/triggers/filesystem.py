@@ -1,0 +1,61 @@
+"""The source `filesystem`: a folder to watch."""
+
+import hashlib
+import posixpath
+
+from eventmill.model import Json, encode_json, record
+from eventmill.triggers.fields import Fields
+
+
+@record
+class FilesystemSource:
+    """A folder to watch. Equal sources are served by one sensor.
+
+    `path` is absolute, or relative to the project. `include` and `exclude` are globs on the path
+    relative to the folder; no `include` means all files. `polling` is for network file systems,
+    which neither report changes nor keep inode numbers.
+    """
+
+    path: str
+    recursive: bool = True
+    include: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+    stable_seconds: float = 2.0
+    scan_seconds: float = 5.0
+    polling: bool = False
+
+    @property
+    def name(self) -> str:
+        """Under which the sensor remembers files: what it watches, whatever the timing.
+
+        A change of the selection is another name, so that no two selections share a memory.
+        """
+        selection: Json = [
+            self.recursive, list(self.include), list(self.exclude), self.polling
+        ]  # fmt: skip
+        digest = hashlib.sha256(encode_json(selection)).hexdigest()[:8]
+        return f"filesystem:{posixpath.normpath(self.path)}#{digest}"
+
+
+def parse_filesystem(fields: Fields) -> FilesystemSource:
+    """Read the fields of the source; mistakes are noted in them."""
+    path = fields.text("Path", required=True)
+    if "\0" in path:
+        fields.note("no path has a NUL character", "Path")
+    return FilesystemSource(
+        path=path,
+        recursive=fields.flag("Recursive", default=True),
+        include=_parse_globs(fields, "Include"),
+        exclude=_parse_globs(fields, "Exclude"),
+        stable_seconds=fields.seconds("StableSeconds", default=2.0, least=0.0),
+        scan_seconds=fields.seconds("ScanSeconds", default=5.0, least=0.1),
+        polling=fields.flag("Polling", default=False),
+    )
+
+
+def _parse_globs(fields: Fields, name: str) -> tuple[str, ...]:
+    globs = fields.texts(name)
+    for index, glob in enumerate(globs):
+        if glob == "" or glob.startswith("/") or ".." in glob.split("/"):
+            fields.note(f"{glob!r} can match nothing: globs are relative to Path", name, index)
+    return globs

@@ -1,0 +1,24 @@
+"""The kinds of sources that a trigger may have. Equal sources are served by one sensor."""
+
+from collections.abc import Callable
+from typing import Final, TypeAlias
+
+from eventmill.triggers.fields import Fields
+from eventmill.triggers.filesystem import FilesystemSource, parse_filesystem
+
+Source: TypeAlias = FilesystemSource
+
+_SOURCES: Final[dict[str, Callable[[Fields], Source]]] = {"filesystem": parse_filesystem}
+
+
+def parse_source(fields: Fields) -> Source:
+    """Read a trigger's `Source`; mistakes are noted in its fields."""
+    kind = fields.text("Type", required=True)
+    parse = _SOURCES.get(kind)
+    if parse is None:
+        if kind:
+            fields.note(f"there is no source {kind!r}; there are: {', '.join(_SOURCES)}", "Type")
+        return FilesystemSource(path=".")
+    source = parse(fields)
+    fields.refuse_others()
+    return source
