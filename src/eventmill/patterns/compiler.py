@@ -8,10 +8,12 @@ from collections.abc import Callable
 from typing import Final, TypeAlias
 
 from eventmill.model import Json
-from eventmill.patterns.matcher import FieldTest, Matcher, ValueTest
+from eventmill.patterns.anchors import anchors_of
+from eventmill.patterns.matcher import FieldTest, Matcher
 from eventmill.patterns.operators import (
     RESERVED_FIELD_NAMES,
     PatternError,
+    ValueTest,
     exact_test,
     operator_test,
 )
@@ -129,7 +131,12 @@ class _Compilation:
                     tests.append(operator_test(value))
                 except PatternError as mistake:
                     self.note(f"{pointer}/{index}", str(mistake))
-        return FieldTest(name=name, accepts=_any_of(tests), may_be_absent=may_be_absent)
+        return FieldTest(
+            name=name,
+            accepts=_any_of(tests),
+            may_be_absent=may_be_absent,
+            anchors=None if self.mistakes else anchors_of(values),
+        )
 
 
 def _is_or(value: Json) -> bool:

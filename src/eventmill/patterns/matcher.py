@@ -5,27 +5,31 @@ value. Elements of arrays are values of the array's own name. Two fields that co
 the same array belong together only when they come from the same element ("array consistency").
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import TypeAlias
+from collections.abc import Container, Iterable, Mapping, Sequence
+from typing import Final, TypeAlias
 
 from eventmill.model import Json, record
-
-ValueTest: TypeAlias = Callable[[Json], bool]
+from eventmill.patterns.anchors import Anchor
+from eventmill.patterns.operators import ValueTest
 
 # Which element of which array a field lies in: array number -> index, one entry for each level.
 _Place: TypeAlias = Mapping[int, int]
-_Fields: TypeAlias = dict[str, list[tuple[Json, _Place]]]
+Fields: TypeAlias = dict[str, list[tuple[Json, _Place]]]
 
 _NOWHERE: _Place = {}
 
 
 @record
 class FieldTest:
-    """What a pattern asks of one field: a value that passes `accepts`, or no value at all."""
+    """What a pattern asks of one field: a value that passes `accepts`, or no value at all.
+
+    Whatever passes has one of the `anchors`; None says that nothing of that kind is known.
+    """
 
     name: str
     accepts: ValueTest
     may_be_absent: bool
+    anchors: Sequence[Anchor] | None = None
 
 
 Alternative: TypeAlias = Sequence[FieldTest]
@@ -35,52 +39,56 @@ Alternative: TypeAlias = Sequence[FieldTest]
 class Matcher:
     """A compiled event pattern."""
 
-    __slots__ = ("_alternatives", "_parents")
+    __slots__ = ("_ways", "alternatives")
 
     def __init__(self, alternatives: Sequence[Alternative]) -> None:
-        self._alternatives = alternatives
-        names = {test.name for tests in alternatives for test in tests}
-        # Only these parts of an event are looked at: each name asked for, and all that leads to it.
-        self._parents = {name[:end] for name in names for end in (*_dots(name), len(name))}
+        self.alternatives: Final = alternatives
+        self._ways = ways_to({test.name for tests in alternatives for test in tests})
 
     def matches(self, envelope: dict[str, Json]) -> bool:
         """Whether the pattern holds for this event, in its EventBridge form."""
-        fields, has_places = self._fields(envelope)
+        fields, has_places = fields_of(envelope, self._ways)
         if has_places:
-            return any(_hold_together(tests, fields) for tests in self._alternatives)
-        return any(_hold(tests, fields) for tests in self._alternatives)
+            return any(_hold_together(tests, fields) for tests in self.alternatives)
+        return any(_hold(tests, fields) for tests in self.alternatives)
 
-    def _fields(self, envelope: dict[str, Json]) -> tuple[_Fields, bool]:
-        """The fields that the pattern names, and whether any lies in an array of objects."""
-        fields: _Fields = {}
-        arrays = 0
-        has_places = False
-        waiting: list[tuple[str, Json, _Place]] = [("", envelope, _NOWHERE)]
-        while waiting:
-            name, value, place = waiting.pop()
-            if isinstance(value, dict):
-                for key, child in value.items():
-                    child_name = f"{name}.{key}" if name else key
-                    if child_name in self._parents:
-                        waiting.append((child_name, child, place))
-            elif isinstance(value, list):
-                arrays += 1
-                for index, element in enumerate(value):
-                    if isinstance(element, dict | list):
-                        waiting.append((name, element, {**place, arrays: index}))
-                    else:
-                        waiting.append((name, element, place))
-            else:
-                fields.setdefault(name, []).append((value, place))
-                has_places = has_places or bool(place)
-        return fields, has_places
+
+def ways_to(names: Iterable[str]) -> frozenset[str]:
+    """These dotted names, and all that leads to them."""
+    return frozenset(name[:end] for name in names for end in (*_dots(name), len(name)))
+
+
+def fields_of(envelope: dict[str, Json], ways: Container[str]) -> tuple[Fields, bool]:
+    """The fields of an event that `ways` lead to, and whether any lies in an array of objects."""
+    fields: Fields = {}
+    arrays = 0
+    has_places = False
+    waiting: list[tuple[str, Json, _Place]] = [("", envelope, _NOWHERE)]
+    while waiting:
+        name, value, place = waiting.pop()
+        if isinstance(value, dict):
+            for key, child in value.items():
+                child_name = f"{name}.{key}" if name else key
+                if child_name in ways:
+                    waiting.append((child_name, child, place))
+        elif isinstance(value, list):
+            arrays += 1
+            for index, element in enumerate(value):
+                if isinstance(element, dict | list):
+                    waiting.append((name, element, {**place, arrays: index}))
+                else:
+                    waiting.append((name, element, place))
+        else:
+            fields.setdefault(name, []).append((value, place))
+            has_places = has_places or bool(place)
+    return fields, has_places
 
 
 def _dots(name: str) -> list[int]:
     return [index for index, character in enumerate(name) if character == "."]
 
 
-def _hold(tests: Alternative, fields: _Fields) -> bool:
+def _hold(tests: Alternative, fields: Fields) -> bool:
     """Whether all tests hold when no field lies in an array of objects."""
     for test in tests:
         found = fields.get(test.name)
@@ -92,7 +100,7 @@ def _hold(tests: Alternative, fields: _Fields) -> bool:
     return True
 
 
-def _hold_together(tests: Alternative, fields: _Fields) -> bool:
+def _hold_together(tests: Alternative, fields: Fields) -> bool:
     """Whether all tests can hold at places that do not contradict each other.
 
     The places reachable so far are kept as a set. Arrays that no later test touches are dropped
@@ -118,7 +126,7 @@ def _hold_together(tests: Alternative, fields: _Fields) -> bool:
     return True
 
 
-def _arrays_of(tests: Alternative, fields: _Fields) -> set[int]:
+def _arrays_of(tests: Alternative, fields: Fields) -> set[int]:
     return {array for test in tests for _, place in fields.get(test.name, ()) for array in place}
 
 

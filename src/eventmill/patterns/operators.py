@@ -8,10 +8,12 @@ guide is silent, the open-source event-ruler.
 import re
 from collections.abc import Callable, Sequence
 from ipaddress import IPv4Address, IPv6Address, ip_address
-from typing import Final, TypeGuard
+from typing import Final, TypeAlias, TypeGuard
 
 from eventmill.model import Json
-from eventmill.patterns.matcher import ValueTest
+
+ValueTest: TypeAlias = Callable[[Json], bool]
+"""Whether a value will do."""
 
 _IPV4: Final = re.compile(r"[0-9]+\.[0-9]+\.[0-9]+\.[0-9]+")
 _IPV6: Final = re.compile(r"[0-9a-fA-F:]*:[0-9a-fA-F:]*")
@@ -30,11 +32,11 @@ def exact_test(values: Sequence[Json]) -> ValueTest:
     strings = frozenset(value for value in values if isinstance(value, str))
     numbers = frozenset(value for value in values if is_number(value))
     constants = tuple(value for value in values if value is None or isinstance(value, bool))
-    addresses = frozenset(filter(None, map(_address, strings)))
+    addresses = frozenset(filter(None, map(address_of, strings)))
 
     def accepts(value: Json) -> bool:
         if isinstance(value, str):
-            return value in strings or (bool(addresses) and _address(value) in addresses)
+            return value in strings or (bool(addresses) and address_of(value) in addresses)
         if value is None or isinstance(value, bool):
             return value in constants
         return value in numbers
@@ -86,7 +88,7 @@ def _equals_ignore_case(operand: Json) -> ValueTest:
 
 def _prefix(operand: Json) -> ValueTest:
     if isinstance(operand, dict):
-        either_case = re.compile(_either_case(_ignoring_case("prefix", operand)))
+        either_case = re.compile(_either_case(ignoring_case("prefix", operand)))
         return lambda value: isinstance(value, str) and either_case.match(value) is not None
     if not isinstance(operand, str):
         raise PatternError("prefix match pattern must be a string")
@@ -95,7 +97,7 @@ def _prefix(operand: Json) -> ValueTest:
 
 def _suffix(operand: Json) -> ValueTest:
     if isinstance(operand, dict):
-        ending = _ignoring_case("suffix", operand)
+        ending = ignoring_case("suffix", operand)
         either_case = re.compile(_either_case(ending) + r"\Z")
         # No character grows beyond three when its case changes.
         longest = 3 * len(ending)
@@ -108,7 +110,12 @@ def _suffix(operand: Json) -> ValueTest:
     return lambda value: isinstance(value, str) and value.endswith(operand)
 
 
-def _ignoring_case(operator: str, operand: dict[str, Json]) -> str:
+def ignoring_case(operator: str, operand: dict[str, Json]) -> str:
+    """The text in the operand `{"equals-ignore-case": text}` of a prefix or suffix.
+
+    Raises:
+        PatternError: It is something else.
+    """
     if not operand:
         raise PatternError(f"{operator.capitalize()} expression name not found")
     name, text = next(iter(operand.items()))
@@ -137,7 +144,7 @@ def _either_case(text: str) -> str:
 def _wildcard(operand: Json) -> ValueTest:
     if not isinstance(operand, str):
         raise PatternError("wildcard match pattern must be a string")
-    first, *others = _wildcard_pieces(operand)
+    first, *others = wildcard_pieces(operand)
     if not others:
         return lambda value: isinstance(value, str) and value == first
     *middle, last = others
@@ -161,7 +168,7 @@ def _wildcard(operand: Json) -> ValueTest:
     return accepts
 
 
-def _wildcard_pieces(text: str) -> list[str]:
+def wildcard_pieces(text: str) -> list[str]:
     """The literal pieces between the `*` of a wildcard; `\\*` and `\\\\` are literal.
 
     Raises:
@@ -206,7 +213,7 @@ def _cidr(operand: Json) -> ValueTest:
     bits = int(pieces[1])
     if bits < 0:
         raise PatternError("Malformed CIDR, mask bits must not be negative")
-    base = _address(pieces[0])
+    base = address_of(pieces[0])
     if base is None:
         raise PatternError(f"Nonstandard IP address: {pieces[0]}")
     if bits >= base.max_prefixlen:
@@ -215,7 +222,7 @@ def _cidr(operand: Json) -> ValueTest:
     version, network = base.version, int(base) >> shift
 
     def accepts(value: Json) -> bool:
-        address = _address(value) if isinstance(value, str) else None
+        address = address_of(value) if isinstance(value, str) else None
         return (
             address is not None and address.version == version and int(address) >> shift == network
         )
@@ -223,7 +230,7 @@ def _cidr(operand: Json) -> ValueTest:
     return accepts
 
 
-def _address(text: str) -> IPv4Address | IPv6Address | None:
+def address_of(text: str) -> IPv4Address | IPv6Address | None:
     """The address that `text` is, in any spelling that EventBridge understands."""
     if _IPV4.fullmatch(text) is not None:
         octets = [int(octet) for octet in text.split(".") if len(octet) <= 9]
