@@ -20,6 +20,7 @@ from eventmill.executors.inline import InlineExecutor
 from eventmill.runtime.router import Router
 from eventmill.runtime.supervisor import Supervisor, Watch
 from eventmill.sensors.filesystem import FilesystemSensor
+from eventmill.triggers.listeners import Listeners
 from eventmill.triggers.trigger import parse_trigger
 
 _DEFINITION: Final[dict[str, Any]] = {
@@ -103,7 +104,9 @@ async def watching(
         )
         router = Router(server.log, server.engine, server.catalog)
         supervisor = Supervisor(server.log, server.clock, router)
-        watching = asyncio.create_task(supervisor.keep(Watch(sensor=sensor, triggers=(trigger,))))
+        watching = asyncio.create_task(
+            supervisor.keep(Watch(sensor=sensor, listeners=Listeners([trigger])))
+        )
         try:
             # However long the sensor takes to begin, after this file it is there.
             (server.folder / "inbox" / "first.csv").write_text(_CONTENT, encoding="utf-8")

@@ -28,6 +28,8 @@ _UNITS: Final = {
     "item_kib": ("{:.1f}", "KiB/item"),
     "early_us": ("{:.3g}", "µs early"),
     "late_us": ("{:.3g}", "µs late"),
+    "few_us": ("{:.3g}", "µs of 10"),
+    "many_us": ("{:.3g}", "µs of 1000"),
     "growth": ("{:.2f}", "times"),
 }
 

@@ -14,6 +14,7 @@ from eventmill.errors import LogDamaged
 from eventmill.model import Json
 from eventmill.ports import EventLog
 from eventmill.runtime.supervisor import Watch
+from eventmill.triggers.listeners import Listeners
 from tests.api.conftest import MACHINE, Browser, Disk, World
 
 CORAL = "com.amazon.coral.service#"
@@ -301,7 +302,7 @@ class Pretended:
 
 
 async def test_health_tells_of_executions_and_sensors(world: World) -> None:
-    watches = tuple(Watch(sensor=Pretended(name), triggers=()) for name in ("b", "a"))
+    watches = tuple(Watch(sensor=Pretended(name), listeners=Listeners(())) for name in ("b", "a"))
     browser = Browser(application(replace(world.system, watches=watches)))
 
     async def health() -> tuple[int, Json]:

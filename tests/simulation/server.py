@@ -9,6 +9,7 @@ from eventmill.runtime.catalog import Catalog
 from eventmill.runtime.engine import Engine
 from eventmill.runtime.router import Router
 from eventmill.runtime.supervisor import Supervisor, Watch
+from eventmill.triggers.listeners import Listeners
 from tests.simulation.disk import Connection
 from tests.simulation.handlers import Handlers
 from tests.simulation.objects import SimulatedDatasets
@@ -45,7 +46,7 @@ class Server:
         router = Router(self.connection, self.engine, self.catalog)
         self._supervisor = Supervisor(self.connection, clock, router)
         sensor = SimulatedSensor(world.workload.events, world.disk, clock, chaos)
-        self._watch = Watch(sensor=sensor, triggers=world.workload.triggers)
+        self._watch = Watch(sensor=sensor, listeners=Listeners(world.workload.triggers))
         self.work: asyncio.Task[None] | None = None
 
     def begin(self) -> None:

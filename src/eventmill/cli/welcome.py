@@ -61,7 +61,7 @@ def _workers(system: System) -> str:
 
 def _watched(system: System) -> Iterator[str]:
     for watch in system.watches:
-        for trigger in watch.triggers:
+        for trigger in watch.listeners.triggers:
             folder = _folder(system, trigger.source)
             missing = "" if folder.is_dir() else "  (this folder is missing)"
             disabled = "" if trigger.enabled else "  (the trigger is disabled)"
@@ -100,7 +100,7 @@ def _document(system: System, address: str) -> dict[str, Json]:
 
 
 def _watch_document(system: System, watch: Watch) -> dict[str, Json]:
-    source = watch.triggers[0].source
+    source = watch.listeners.triggers[0].source
     return {
         "folder": str(_folder(system, source)),
         "include": [*source.include],
@@ -111,6 +111,6 @@ def _watch_document(system: System, watch: Watch) -> dict[str, Json]:
                 "stateMachine": _machine(trigger),
                 "enabled": trigger.enabled,
             }
-            for trigger in watch.triggers
+            for trigger in watch.listeners.triggers
         ],
     }

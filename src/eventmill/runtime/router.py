@@ -1,7 +1,7 @@
 """From a trigger event to the executions it starts, in one commit."""
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 from eventmill.errors import DuplicateEvent, ExecutionAlreadyExists
@@ -10,7 +10,7 @@ from eventmill.model import AuthorError
 from eventmill.ports import Delivery, EventLog, Transaction
 from eventmill.runtime.catalog import Catalog
 from eventmill.runtime.engine import Engine, Start
-from eventmill.triggers.trigger import Trigger
+from eventmill.triggers.listeners import Listeners
 
 _log: Final = logging.getLogger(__name__)
 
@@ -23,7 +23,7 @@ class Router:
         self._engine = engine
         self._catalog = catalog
 
-    async def publish(self, sensor: str, triggers: Sequence[Trigger], delivery: Delivery) -> None:
+    async def publish(self, sensor: str, listeners: Listeners, delivery: Delivery) -> None:
         """Make an event durable with every execution it starts; return after the commit.
 
         An event that was published before starts nothing again, but what the sensor wants
@@ -33,7 +33,7 @@ class Router:
             LogUnavailable: The disk refuses; nothing was stored.
         """
         state = {(sensor, key): value for key, value in delivery.state.items()}
-        starts = list(self._starts(triggers, delivery.event))
+        starts = list(self._starts(listeners, delivery.event))
         try:
             await self._engine.start(starts, event=delivery.event, sensor_state=state)
         except DuplicateEvent:
@@ -43,11 +43,8 @@ class Router:
             _log.error("%s: %s", delivery.event.id, error)
             await self._start_one_by_one(starts, delivery.event, state)
 
-    def _starts(self, triggers: Iterable[Trigger], event: TriggerEvent) -> Iterable[Start]:
-        envelope = event.envelope()
-        for trigger in triggers:
-            if not trigger.enabled or not trigger.matches(envelope):
-                continue
+    def _starts(self, listeners: Listeners, event: TriggerEvent) -> Iterable[Start]:
+        for trigger in listeners.of(event):
             try:
                 yield Start(
                     machine=self._catalog.machine(trigger.state_machine),

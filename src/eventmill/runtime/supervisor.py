@@ -8,7 +8,7 @@ from eventmill.faults import point
 from eventmill.model import record
 from eventmill.ports import Clock, Delivery, EventLog, Sensor
 from eventmill.runtime.router import Router
-from eventmill.triggers.trigger import Trigger
+from eventmill.triggers.listeners import Listeners
 
 _log: Final = logging.getLogger(__name__)
 
@@ -23,7 +23,7 @@ class Watch:
     """A sensor and the triggers that listen to it."""
 
     sensor: Sensor
-    triggers: tuple[Trigger, ...]
+    listeners: Listeners
 
 
 class Supervisor:
@@ -54,11 +54,11 @@ class Supervisor:
             pause_ms = min(pause_ms * 2, _PAUSE_MS_MAX)
 
     async def _run(self, watch: Watch) -> None:
-        sensor, triggers = watch.sensor, watch.triggers
+        sensor, listeners = watch.sensor, watch.listeners
 
         async def publish(delivery: Delivery) -> None:
             point("before-publish")
-            await self._router.publish(sensor.name, triggers, delivery)
+            await self._router.publish(sensor.name, listeners, delivery)
             point("before-acknowledge")
             if self.problems.pop(sensor.name, None) is not None:
                 _log.info("sensor %s: works again", sensor.name)

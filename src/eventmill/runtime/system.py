@@ -28,6 +28,7 @@ from eventmill.runtime.settings import Settings
 from eventmill.runtime.supervisor import Supervisor, Watch
 from eventmill.sensors.filesystem import FilesystemSensor
 from eventmill.triggers.filesystem import FilesystemSource
+from eventmill.triggers.listeners import Listeners
 from eventmill.triggers.trigger import Trigger
 
 
@@ -165,7 +166,7 @@ def _watches(settings: Settings, project: Project, clock: Clock) -> tuple[Watch,
     for trigger in project.triggers:
         by_source.setdefault(trigger.source, []).append(trigger)
     return tuple(
-        Watch(sensor=_sensor(settings, source, clock), triggers=tuple(triggers))
+        Watch(sensor=_sensor(settings, source, clock), listeners=Listeners(triggers))
         for source, triggers in by_source.items()
     )
 
