@@ -15,7 +15,7 @@ IN_VENV := $(VENV)/bin/python
 INSTALLED := $(VENV)/.installed-$(shell pwd | cksum | cut -d ' ' -f 1)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check conformance crash faults soak mutants bench bench-long format clean
+.PHONY: help setup demo test check conformance crash faults soak mutants bench bench-long bench-peers format clean
 
 help: ## List these commands
 	@echo 'make <command>, where <command> is one of'
@@ -58,6 +58,9 @@ bench-long: $(INSTALLED) ## Measure what takes minutes: a million sleepers, a mi
 	@mkdir -p build
 	@$(IN_VENV) -m bench.sleepers1m $(or $(N),1000000) build
 	@$(IN_VENV) -m bench.map_run $(or $(N),1000000) build
+
+bench-peers: $(INSTALLED) ## Measure other systems beside ours; ARGS='--install dbos' installs one
+	@$(IN_VENV) -m bench.peers $(ARGS)
 
 format: $(INSTALLED) ## Put the code into its form: ruff format, imports sorted
 	@$(IN_VENV) -m ruff check --quiet --select I --fix $(CODE)

@@ -8,7 +8,7 @@ from bench import chain3
 from bench.rounds import Figures
 from eventmill.executors.pool import WorkerPool
 
-_HANDLERS: Final = f"""\
+HANDLERS: Final = f"""\
 from eventmill.handler import handler
 
 
@@ -20,7 +20,7 @@ async def {chain3.HANDLER}(event, context):
 
 async def measure(folder: Path, *, quick: bool) -> Figures:
     with TemporaryDirectory(dir=folder) as handlers:
-        (Path(handlers) / "measured.py").write_text(_HANDLERS, encoding="utf-8")
+        (Path(handlers) / "measured.py").write_text(HANDLERS, encoding="utf-8")
         async with WorkerPool(Path(handlers)) as executor:
             size = chain3.SMALL if quick else chain3.FULL
             return await chain3.throughput(folder, executor, size)
