@@ -22,7 +22,10 @@ _BUILD: Final = environments.FOLDER.parent
 @click.command()
 @click.argument("peers", nargs=-1, type=click.Choice(list(PEERS)))
 @click.option("--install", is_flag=True, help="Install those named first, where they are missing.")
-@click.option("--alone", "is_alone", is_flag=True, help="Measure only ours.")
+@click.option("--ours", is_flag=True, help="Measure only ours.")
+@click.option(
+    "--work", "works", multiple=True, type=click.Choice(list(KEYS)), help="Only this; repeatable."
+)
 @click.option("--quick", is_flag=True, help="Tiny sizes: shows that it runs, not how fast.")
 @click.option(
     "--json",
@@ -39,7 +42,8 @@ _BUILD: Final = environments.FOLDER.parent
 def main(
     peers: tuple[str, ...],
     install: bool,
-    is_alone: bool,
+    ours: bool,
+    works: tuple[str, ...],
     quick: bool,
     path: Path | None,
     folder: Path,
@@ -50,14 +54,15 @@ def main(
     environment of its own below build/peers, and only --install puts it there.
     """
     console = Console()
-    wanted = () if is_alone else peers or tuple(PEERS)
+    wanted = () if ours else peers or tuple(PEERS)
     if install:
         _install(console, wanted)
     there = [peer for peer in wanted if environments.is_installed(peer)]
     folder.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(dir=folder, prefix="bench-peers-") as own_folder:
         machine = describe(Path(own_folder), quick=quick)
-        results = _measured(console, there, Path(own_folder), quick)
+        contest = Contest(Path(own_folder), _contestants(there), quick=quick)
+        results = _measured(console, works or tuple(KEYS), contest)
     versions = {peer: PEERS[peer].pins() for peer in there}
     path = path or folder / "bench-peers.json"
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -87,15 +92,17 @@ def _install(console: Console, peers: tuple[str, ...]) -> None:
                 raise click.ClickException(f"{peer}: {error}") from error
 
 
-def _measured(console: Console, there: list[str], folder: Path, quick: bool) -> dict[str, Results]:
-    names = [
+def _contestants(there: list[str]) -> list[str]:
+    return [
         name
         for name, contestant in CONTESTANTS.items()
         if contestant.peer is None or contestant.peer in there
     ]
-    contest = Contest(folder, names, quick=quick)
+
+
+def _measured(console: Console, works: tuple[str, ...], contest: Contest) -> dict[str, Results]:
     results = {}
-    for work in KEYS:
+    for work in works:
         with console.status(work):
             try:
                 results[work] = asyncio.run(contest.measure(work))

@@ -45,7 +45,7 @@ class Contest:
         self._folder = folder
         self._names = names
         self._quick = quick
-        self._wait_seconds = 5 if quick else 20
+        self._wait_seconds = 5 if quick else 30
 
     async def measure(self, work: str) -> Results:
         """One work: the medians of all rounds, each in the opposite order of the one before.
@@ -58,7 +58,7 @@ class Contest:
         rounds: list[Results] = []
         for number in range(1 if self._quick else ROUNDS):
             rounds.append(await turn(names if number % 2 == 0 else names[::-1]))
-        return {name: _summary([each[name] for each in rounds], KEYS[work]) for name in names}
+        return {name: summary([each[name] for each in rounds], KEYS[work]) for name in names}
 
     async def _beside_raw(self, work: str) -> Callable[[Sequence[str]], Awaitable[Results]]:
         reference = await self._reference(work)
@@ -69,7 +69,7 @@ class Contest:
 
                 async def theirs(name: str = name) -> Figures:
                     with TemporaryDirectory(dir=self._folder) as folder:
-                        return _ask(name, self._request(name, work, Path(folder)))
+                        return ask(name, self.request(name, work, Path(folder)))
 
                 results[name] = await alternate(1, KEYS[work], theirs, reference)
             return results
@@ -89,19 +89,22 @@ class Contest:
             return lambda: size.count / sum(write_raw(self._folder, recorded))
 
     async def _recover(self, names: Sequence[str]) -> Results:
-        """Let all of them hold what waits, kill them, and recover them once all is due."""
+        """Let all of them hold what waits, kill them, and recover each once all it held is due."""
         with TemporaryDirectory(dir=self._folder) as own_folder:
             folders = {name: Path(own_folder) / str(place) for place, name in enumerate(names)}
+            held = {}
             for name, folder in folders.items():
                 folder.mkdir()
-                _hold_and_kill(name, self._request(name, HOLD, folder))
-            await asyncio.sleep(self._wait_seconds)
-            return {
-                name: _ask(name, self._request(name, RECOVER, folder))
-                for name, folder in folders.items()
-            }
+                _hold_and_kill(name, self.request(name, HOLD, folder))
+                held[name] = time.monotonic()
+            results = {}
+            for name, folder in folders.items():
+                await asyncio.sleep(held[name] + self._wait_seconds - time.monotonic())
+                results[name] = ask(name, self.request(name, RECOVER, folder))
+            return results
 
-    def _request(self, name: str, work: str, folder: Path) -> Request:
+    def request(self, name: str, work: str, folder: Path) -> Request:
+        """What a contestant is asked for, in the size that it is measured with."""
         contestant = CONTESTANTS[name]
         size = SMALL if self._quick else contestant.sizes[RECOVER if work == HOLD else work]
         return Request(
@@ -123,7 +126,8 @@ _REFERENCES: Final[Mapping[str, Size]] = {
 }
 
 
-def _summary(rounds: Sequence[Figures], key: str) -> Figures:
+def summary(rounds: Sequence[Figures], key: str) -> Figures:
+    """The medians, rounded to what they can mean, and the `spread` of the figure that counts."""
     figures = {name: median(each[name] for each in rounds) for name in rounds[0]}
     counted = [each[key] for each in rounds]
     figures["spread"] = max(counted) / min(counted)
@@ -148,7 +152,12 @@ def _start(name: str, request: Request) -> "subprocess.Popen[str]":
     )
 
 
-def _ask(name: str, request: Request) -> Figures:
+def ask(name: str, request: Request) -> Figures:
+    """Let a contestant do one thing.
+
+    Raises:
+        Failed: it could not, or not in time.
+    """
     process = _start(name, request)
     try:
         told, complaints = process.communicate(timeout=_PATIENCE_SECONDS)
@@ -165,8 +174,10 @@ def _ask(name: str, request: Request) -> Figures:
 def _hold_and_kill(name: str, request: Request) -> None:
     process = _start(name, request)
     assert process.stdout is not None
-    holds = process.stdout.readline()
-    _kill(process)
+    try:
+        holds = process.stdout.readline()
+    finally:
+        _kill(process)
     _, complaints = process.communicate()
     if not holds:
         raise Failed(f"{name} could not {request.work}:\n{complaints}")

@@ -110,18 +110,23 @@ async def _hold(request: Request) -> Figures:
         ]
 
     clients = await asyncio.gather(*(client() for _ in range(request.in_flight)))
-    for handle in (handle for handles in clients for handle in handles):
-        # A sleep is a step, which keeps when to wake up; no event tells when it is written.
-        while not await DBOS.list_workflow_steps_async(handle.workflow_id):  # noqa: ASYNC110 - as said
-            await asyncio.sleep(_LOOK_SECONDS)
+    await _until_asleep([handle.workflow_id for handles in clients for handle in handles])
     tell({})
     await asyncio.sleep(_PATIENCE_SECONDS)
     raise TimeoutError("nobody has killed this process")
 
 
+async def _until_asleep(workflows: list[str]) -> None:
+    """Wait until all have noted when to wake up, which is a step."""
+    async with asyncio.timeout(_PATIENCE_SECONDS):
+        for workflow in workflows:
+            while not await DBOS.list_workflow_steps_async(workflow):  # noqa: ASYNC110 - no event
+                await asyncio.sleep(_LOOK_SECONDS)
+
+
 async def _recover(request: Request) -> Figures:
     async with asyncio.timeout(_PATIENCE_SECONDS):
-        while len(resumed) < request.count:  # noqa: ASYNC110 - polled as the others are
+        while len(resumed) < request.count:  # noqa: ASYNC110 - no event tells
             await asyncio.sleep(_LOOK_SECONDS)
     return {"s": time.time() - request.began}
 
