@@ -17,7 +17,7 @@ from bench.server import Server, serving
 from eventmill.executors.inline import InlineExecutor
 from eventmill.model import Payload, record
 from eventmill.ports import Executor
-from eventmill.runtime.engine import Start
+from eventmill.runtime.starting import Start
 
 HANDLER: Final = "do_nothing"
 

@@ -16,7 +16,7 @@ from bench.rounds import Figures
 from bench.server import serving
 from eventmill.executors.inline import InlineExecutor
 from eventmill.model import Payload
-from eventmill.runtime.engine import Start
+from eventmill.runtime.starting import Start
 
 EVENTS_A_ROUND: Final = 7
 _TRANSITIONS_A_ROUND: Final = 2

@@ -20,7 +20,7 @@ from bench.rounds import Figures, alternate
 from bench.server import Server, serving
 from eventmill.executors.inline import InlineExecutor
 from eventmill.model import Payload
-from eventmill.runtime.engine import Start
+from eventmill.runtime.starting import Start
 
 DEFINITION: Final[dict[str, Any]] = {
     "StartAt": "Each",

@@ -22,7 +22,7 @@ from bench.rounds import Figures
 from bench.server import Server, serving
 from eventmill.executors.inline import InlineExecutor
 from eventmill.model import EMPTY_OBJECT
-from eventmill.runtime.engine import Start
+from eventmill.runtime.starting import Start
 
 _BUCKET: Final = "measured"
 DEFINITION: Final[dict[str, Any]] = {

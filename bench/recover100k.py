@@ -32,7 +32,8 @@ from eventmill.model import AWS_QUOTAS, Payload
 from eventmill.objects.filesystem import FilesystemObjectStore
 from eventmill.runtime.catalog import Catalog, Machine
 from eventmill.runtime.clock import SystemClock
-from eventmill.runtime.engine import Engine, Start
+from eventmill.runtime.engine import Engine
+from eventmill.runtime.starting import Start
 
 _HOUR_SECONDS: Final = 3_600
 _STARTED_AT_ONCE: Final = 100

@@ -21,7 +21,7 @@ from bench.server import Server, serving
 from eventmill.executors.inline import InlineExecutor
 from eventmill.model import Payload
 from eventmill.runtime.clock import SystemClock
-from eventmill.runtime.engine import Start
+from eventmill.runtime.starting import Start
 
 _SECONDS: Final = 3_600
 DEFINITION: Final[dict[str, Any]] = {

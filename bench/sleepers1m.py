@@ -31,8 +31,9 @@ from eventmill.model import AWS_QUOTAS, Payload
 from eventmill.objects.filesystem import FilesystemObjectStore
 from eventmill.runtime.catalog import Catalog, Machine
 from eventmill.runtime.clock import SystemClock
-from eventmill.runtime.engine import Engine, Start
+from eventmill.runtime.engine import Engine
 from eventmill.runtime.interpreter import tune_interpreter
+from eventmill.runtime.starting import Start
 
 MILLION: Final = 1_000_000
 DEFINITION: Final[dict[str, Any]] = {

@@ -15,7 +15,7 @@ from bench.rounds import Figures
 from bench.server import serving
 from eventmill.executors.inline import InlineExecutor
 from eventmill.model import Payload
-from eventmill.runtime.engine import Start
+from eventmill.runtime.starting import Start
 
 ROUNDS: Final = 500
 TRANSITIONS: Final = 2 * ROUNDS + 1  # two in a round, and one into the end

@@ -32,8 +32,8 @@ from bench.rounds import Figures, alternate
 from bench.server import Server, serving
 from eventmill.executors.inline import InlineExecutor
 from eventmill.log.database import open_for_writing
-from eventmill.runtime.engine import Start
 from eventmill.runtime.replay import history
+from eventmill.runtime.starting import Start
 
 # All columns of the log but `hash`, which the reference does not compute.
 _TABLES = {

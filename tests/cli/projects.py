@@ -11,9 +11,9 @@ from typing import Final
 from eventmill.arn import Home
 from eventmill.machine.execution import RUNNING
 from eventmill.model import Json, Payload
-from eventmill.runtime.engine import Start
 from eventmill.runtime.project import load_project
 from eventmill.runtime.settings import load_settings
+from eventmill.runtime.starting import Start
 from eventmill.runtime.system import System, running
 
 HOME: Final = Home()

@@ -13,9 +13,9 @@ from eventmill.api.step_functions import TARGET_PREFIX, call
 from eventmill.codec import decode_step
 from eventmill.model import Json, Payload
 from eventmill.ports import ExecutionRow
-from eventmill.runtime.engine import Start
 from eventmill.runtime.project import load_project
 from eventmill.runtime.settings import load_settings
+from eventmill.runtime.starting import Start
 from eventmill.runtime.system import System, running
 from tests.example.conftest import ROOT
 

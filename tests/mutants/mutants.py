@@ -9,6 +9,7 @@ from eventmill.model import record
 
 # The simulation, up to the first seed that fails.
 SIMULATION: Final = ("-m", "tests.simulation", "--stop", "--count", "400")
+ENGINE: Final = ("-m", "pytest", "-x", "-q", "tests/runtime/test_engine.py")
 FAILURES: Final = ("-m", "pytest", "-x", "-q", "tests/unit/machine/test_failures.py")
 
 
@@ -28,26 +29,33 @@ ENGINE_MUTANTS: Final = (
         name="acts before the step is durable",
         path="runtime/engine.py",
         old="        future = self._events.commit(transaction)\n",
-        new="        self._run_all(live, step.commands)\n"
+        new="        self._work.carry_out(live, step.commands)\n"
         "        future = self._events.commit(transaction)\n",
     ),
     Mutant(
         name="forgets an execution while a step of it is on its way",
         path="runtime/engine.py",
-        old='        point("after-dispatch")\n        if live.in_flight == 0:\n',
-        new='        point("after-dispatch")\n        if True:\n',
+        old='        point("after-dispatch")\n        if live.in_flight > 0:\n',
+        new='        point("after-dispatch")\n        if False:\n',
     ),
     Mutant(
         name="does not cancel what nobody waits for",
-        path="runtime/engine.py",
+        path="runtime/work.py",
         old="        if cancel is not None:\n            cancel()\n",
         new="",
     ),
     Mutant(
         name="says nothing to whoever told what is no news",
         path="runtime/engine.py",
-        old="            taken(False)\n            return\n        live.step += 1\n",
-        new="            return\n        live.step += 1\n",
+        old="            taken(False)\n            return\n        # Transactions",
+        new="            return\n        # Transactions",
+    ),
+    Mutant(
+        name="answers before what it rests on is durable",
+        path="runtime/engine.py",
+        old="        if live.in_flight == 0 or taken is _unheard:\n",
+        new="        if True:\n",
+        killed_by=ENGINE,
     ),
     Mutant(
         name="says nothing to whoever told something of an ended execution",
@@ -75,7 +83,7 @@ ENGINE_MUTANTS: Final = (
     ),
     Mutant(
         name="runs again what is under way",
-        path="runtime/engine.py",
+        path="runtime/work.py",
         old=" or key in self._running:\n            return\n\n"
         "        def report(fact: Fact) -> None:\n"
         '            point("before-answer")\n',
@@ -85,38 +93,38 @@ ENGINE_MUTANTS: Final = (
     ),
     Mutant(
         name="gives ids that may be taken",
-        path="runtime/engine.py",
+        path="runtime/starting.py",
         old="max(self._last_id + 1, now_ms << 20)",
         new="now_ms << 20",
     ),
     Mutant(
         name="forgets after a restart which ids are taken",
         path="runtime/engine.py",
-        old="        self._last_id = await self._events.newest_id()\n",
+        old="        self._starting.ids_after(await self._events.newest_id())\n",
         new="",
     ),
     Mutant(
         name="tells no Map Run that a child has ended",
         path="runtime/engine.py",
-        old="            self._map_runs.ended(live.row, live.execution.status)\n",
+        old="            self._map_runs.ended(live.row, status)\n",
         new="            pass\n",
     ),
     Mutant(
         name="keeps those who have got their answer",
-        path="runtime/engine.py",
-        old="        if row.status != RUNNING:\n            self._ends.pop(execution, None)\n",
-        new="        if row.status != RUNNING:\n",
+        path="runtime/ends.py",
+        old="                if not waiting:\n                    del self._waiting[execution]\n",
+        new="",
     ),
     Mutant(
         name="stores an event without what its sensor remembers",
-        path="runtime/engine.py",
+        path="runtime/starting.py",
         old="            sensor_state=sensor_state,\n            definitions",
         new="            definitions",
     ),
     Mutant(
         name="does not go on with what was under way",
         path="runtime/engine.py",
-        old="        self._run_all(live, durable)\n",
+        old="        self._work.carry_out(live, durable)\n",
         new="",
     ),
     Mutant(

@@ -7,12 +7,20 @@ from typing import Any
 
 import pytest
 
-from eventmill.errors import ExecutionAlreadyExists, LogDamaged, LogUnavailable
+from eventmill.errors import (
+    AppendConflict,
+    ExecutionAlreadyExists,
+    ExecutionDoesNotExist,
+    LogDamaged,
+    LogError,
+    LogUnavailable,
+)
 from eventmill.log.memory import MemoryEventLog
 from eventmill.log.sqlite import SqliteEventLog
 from eventmill.machine.facts import TaskSucceeded
+from eventmill.machine.history import HistoryEvent
 from eventmill.model import Json, Payload, Quotas
-from eventmill.ports import EventLog, Transaction
+from eventmill.ports import EventLog, ExecutionRow, Transaction
 from tests.runtime.virtual_clock import VirtualClock
 from tests.runtime.world import World, settled
 
@@ -40,8 +48,33 @@ SLEEP = {
 }
 
 
+HANG = {"StartAt": "A", "States": {"A": call("hang", End=True)}}
+
+
 async def echo(event: Json, context: object) -> Json:
     return event
+
+
+async def hang(event: Json, context: object) -> Json:
+    await asyncio.Event().wait()
+    return None
+
+
+async def asked(world: World, row: ExecutionRow) -> int:
+    """The event that asks for the only task."""
+    (task,) = [each for each in await world.events(row.id) if each.type.endswith("Scheduled")]
+    return task.id
+
+
+class UnreadableLog(MemoryEventLog):
+    """A log whose executions cannot be read for a while."""
+
+    is_unreadable = False
+
+    async def execution_by_id(self, execution: int) -> ExecutionRow | None:
+        if self.is_unreadable:
+            raise LogUnavailable("cannot read")
+        return await super().execution_by_id(execution)
 
 
 @pytest.fixture(params=["memory", "sqlite"])
@@ -376,3 +409,141 @@ async def test_commands_leave_only_after_their_step_is_durable(clock: VirtualClo
         row = await world.start("three")
         await world.engine.ended(row.id)
     assert seen == [1, 2, 3]
+
+
+@pytest.mark.parametrize(
+    "refusal", [LogUnavailable("disk full"), AppendConflict(1, expected=2, actual=3)]
+)
+async def test_an_answer_that_is_old_news_waits_until_what_made_it_old_is_durable(
+    clock: VirtualClock, refusal: LogError
+) -> None:
+    refusing = False
+
+    def refuse(transaction: Transaction) -> Exception | None:
+        return refusal if refusing and transaction.steps else None
+
+    log = MemoryEventLog(fail=refuse)
+    async with World(log, clock, {"hang": hang}, {"one": HANG}) as world:
+        row = await world.start("one")
+        task = await asked(world, row)
+        refusing = True
+        fact = TaskSucceeded(task=task, output=Payload.of("done"))
+        first, second = (asyncio.ensure_future(world.engine.told(row.id, fact)) for _ in range(2))
+        await settled()
+        assert (first.done(), second.done()) == (False, False)
+        refusing = False
+        clock.advance(250)
+        assert (await first, await second) == (True, False)
+        assert (await world.engine.ended(row.id)).status == "SUCCEEDED"
+
+
+async def test_an_answer_that_is_old_news_for_long_is_told_so_at_once(clock: VirtualClock) -> None:
+    async with World(MemoryEventLog(), clock, {"hang": hang}, {"one": HANG}) as world:
+        row = await world.start("one")
+        assert not await world.engine.told(row.id, TaskSucceeded(task=99, output=Payload.of(1)))
+
+
+async def test_a_log_that_cannot_be_trusted_stops_the_engine_on_old_news_too(
+    clock: VirtualClock,
+) -> None:
+    def fail(transaction: Transaction) -> Exception | None:
+        return LogDamaged("the file is no database any more") if damaged else None
+
+    damaged = False
+    async with World(MemoryEventLog(fail=fail), clock, {"hang": hang}, {"one": HANG}) as world:
+        row = await world.start("one")
+        task = await asked(world, row)
+        damaged = True
+        answers = [
+            asyncio.ensure_future(
+                world.engine.told(row.id, TaskSucceeded(task=task, output=Payload.of(1)))
+            )
+            for _ in range(2)
+        ]
+        with pytest.raises(LogDamaged):
+            await world.time
+        assert not any(answer.done() for answer in answers)
+        for answer in answers:
+            answer.cancel()
+
+
+async def test_nothing_is_kept_of_those_who_stop_waiting_for_an_end(clock: VirtualClock) -> None:
+    log = UnreadableLog()
+    async with World(log, clock, {"hang": hang}, {"one": HANG, "sleep": SLEEP}) as world:
+        busy, asleep = await world.start("one"), await world.start("sleep")
+        waiting = [
+            asyncio.ensure_future(world.engine.ended(row.id)) for row in (busy, busy, asleep)
+        ]
+        await settled()
+        assert len(world.engine._ends) == 2
+        waiting[0].cancel()
+        waiting[2].cancel()
+        await settled()
+        assert len(world.engine._ends) == 1
+        log.is_unreadable = True
+        with pytest.raises(LogUnavailable):
+            await world.engine.ended(asleep.id)
+        log.is_unreadable = False
+        with pytest.raises(ExecutionDoesNotExist):
+            await world.engine.ended(1)
+        assert len(world.engine._ends) == 1
+        await world.engine.stop(busy.arn, None, None)
+        assert (await waiting[1]).status == "ABORTED"
+        assert len(world.engine._ends) == 0
+
+
+async def test_a_listener_hears_of_all_that_starts_and_ends_once_it_is_durable(
+    clock: VirtualClock,
+) -> None:
+    heard: list[tuple[str, str, str]] = []
+
+    class Ear:
+        def started(self, row: ExecutionRow) -> None:
+            assert row.id in log._executions
+            heard.append(("started", row.name, row.status))
+
+        def ended(self, row: ExecutionRow, last: HistoryEvent) -> None:
+            stored = log._row(row.id)
+            assert (stored.status, stored.steps, stored.stop_ms) == (
+                row.status,
+                row.steps,
+                row.stop_ms,
+            )
+            heard.append(("ended", row.name, last.type))
+
+    refusing = True
+
+    def refuse(transaction: Transaction) -> Exception | None:
+        return LogUnavailable("disk full") if refusing else None
+
+    async def fail(event: Json, context: object) -> Json:
+        raise ValueError("no")
+
+    log = MemoryEventLog(fail=refuse)
+    machines = {"one": ONE, "bad": {"StartAt": "A", "States": {"A": call("fail", End=True)}}}
+    machines |= {"sleep": SLEEP, "pass": {"StartAt": "P", "States": {"P": {"Type": "Succeed"}}}}
+    refusing = False
+    handlers = {"echo": echo, "fail": fail}
+    async with World(log, clock, handlers, machines, listener=Ear()) as world:
+        refusing = True
+        with pytest.raises(LogUnavailable):
+            await world.start("one", "refused")
+        assert heard == []
+        refusing = False
+        for name in machines:
+            await world.start(name, name)
+        await settled()
+        sleeper = await world.start("sleep", "stopped")
+        await world.engine.stop(sleeper.arn, None, None)
+        clock.advance(3_600_000)
+        await settled()
+    assert [each for each in heard if each[0] == "started"] == [
+        ("started", name, "RUNNING") for name in (*machines, "stopped")
+    ]
+    assert sorted(each for each in heard if each[0] == "ended") == [
+        ("ended", "bad", "ExecutionFailed"),
+        ("ended", "one", "ExecutionSucceeded"),
+        ("ended", "pass", "ExecutionSucceeded"),
+        ("ended", "sleep", "ExecutionSucceeded"),
+        ("ended", "stopped", "ExecutionAborted"),
+    ]

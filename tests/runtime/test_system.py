@@ -8,9 +8,9 @@ import pytest
 
 from eventmill.codec import decode_step
 from eventmill.model import Payload
-from eventmill.runtime.engine import Start
 from eventmill.runtime.project import load_project
 from eventmill.runtime.settings import load_settings
+from eventmill.runtime.starting import Start
 from eventmill.runtime.system import running
 
 SLOW = """

@@ -18,8 +18,9 @@ from eventmill.model import AWS_QUOTAS, Json, Payload, Quotas
 from eventmill.objects.filesystem import FilesystemObjectStore
 from eventmill.ports import EventLog, ExecutionRow, Transaction
 from eventmill.runtime.catalog import Catalog
-from eventmill.runtime.engine import Engine, Start
+from eventmill.runtime.engine import Engine, Listener
 from eventmill.runtime.replay import history, verify
+from eventmill.runtime.starting import Start
 from tests.runtime.virtual_clock import VirtualClock
 
 HandlerFunction = Callable[[Any, Any], Awaitable[Json]]
@@ -38,10 +39,12 @@ class World:
         *,
         buckets: Path = Path("/nowhere"),
         weight_max: int = 20_000,
+        listener: Listener | None = None,
     ) -> None:
         self.log, self.clock, self.quotas = log, clock, quotas
         self._handlers, self._machines = handlers, machines
         self._weight_max = weight_max
+        self._listener = listener
         self._datasets = StoredDatasets(FilesystemObjectStore(buckets))
 
     async def __aenter__(self) -> "World":
@@ -58,6 +61,7 @@ class World:
             self._datasets,
             Home(),
             self.quotas,
+            listener=self._listener,
             weight_max=self._weight_max,
         )
         self.recovered = await self.engine.recover()

@@ -12,7 +12,7 @@ from eventmill.errors import ExecutionAlreadyExists, LogUnavailable
 from eventmill.machine.commands import RunTask
 from eventmill.machine.facts import Fact, TaskFailed, TaskHeartbeat, TaskSucceeded
 from eventmill.model import Payload
-from eventmill.runtime.engine import Start
+from eventmill.runtime.starting import Start
 from tests.simulation.workloads import Wish
 
 if TYPE_CHECKING:

@@ -28,9 +28,9 @@ from eventmill.model import AWS_QUOTAS, Json, Payload, Quotas
 from eventmill.patterns.compiler import compile_pattern
 from eventmill.runtime.clock import SystemClock
 from eventmill.runtime.documents import load_document
-from eventmill.runtime.engine import Start
 from eventmill.runtime.project import load_project
 from eventmill.runtime.settings import SETTINGS_FILE, load_settings
+from eventmill.runtime.starting import Start
 from eventmill.runtime.system import running
 from eventmill.sensors.filesystem import FILE_CREATED, FilesystemSensor
 from eventmill.sensors.snapshot import Sighting

@@ -34,8 +34,9 @@ from eventmill.rehearsal.objects import MemoryObjectStore
 from eventmill.rehearsal.outcome import Outcome, RehearsalBroken, path_of
 from eventmill.rehearsal.tasks import MockedTasks
 from eventmill.runtime.catalog import Catalog, Machine
-from eventmill.runtime.engine import Engine, Start
+from eventmill.runtime.engine import Engine
 from eventmill.runtime.replay import history, replay
+from eventmill.runtime.starting import Start
 
 # When a rehearsal begins, unless it is told otherwise: the same instant each time.
 START_MS: Final = parse_instant("2026-01-01T00:00:00Z")

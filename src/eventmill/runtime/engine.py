@@ -7,29 +7,30 @@ least once, and its answer is taken at most once.
 
 import asyncio
 import logging
-import secrets
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from random import Random
-from typing import Final, Protocol, TypeAlias
+from typing import Final, Protocol
 
 from eventmill.arn import Home
 from eventmill.codec import encode_step
 from eventmill.errors import AppendConflict, ExecutionDoesNotExist, LogUnavailable
 from eventmill.events import TriggerEvent
 from eventmill.faults import point
-from eventmill.machine.commands import CancelTask, Command, RunMap, RunTask
 from eventmill.machine.execution import RUNNING
-from eventmill.machine.facts import Fact, StartExecution, StopExecution, TaskHeartbeat, TimeReached
+from eventmill.machine.facts import Fact, StopExecution, TimeReached
+from eventmill.machine.history import HistoryEvent
 from eventmill.machine.transition import Step, advance, outstanding
-from eventmill.model import Payload, Quotas, record
-from eventmill.ports import Child, Clock, Datasets, EventLog, ExecutionRow, StepRow, Transaction
+from eventmill.model import Quotas
+from eventmill.ports import Clock, Datasets, EventLog, ExecutionRow, StepRow, Transaction
 from eventmill.runtime.admission import Admission, weight_of
-from eventmill.runtime.catalog import Catalog, Machine
+from eventmill.runtime.catalog import Catalog
+from eventmill.runtime.ends import Ends
 from eventmill.runtime.loading import Live, Loading, Taken, Told
 from eventmill.runtime.map_run_rows import map_runs_begun, map_runs_changed
 from eventmill.runtime.map_runs import ChildStart, MapRuns
+from eventmill.runtime.starting import Start, Starting, seeds, weight
 from eventmill.runtime.timekeeper import NEVER_MS, Timekeeper
+from eventmill.runtime.work import Dispatch, Work, asked_by
 
 _log: Final = logging.getLogger(__name__)
 
@@ -45,43 +46,19 @@ def _unheard(taken: bool) -> None:
     """For facts whose teller does not ask."""
 
 
-def _seeds() -> Callable[[], int]:
-    # Asking the system for each would cost a call to it.
-    random = Random(secrets.randbits(256))
-    return lambda: random.getrandbits(62)
+class Listener(Protocol):
+    """Hears at once, and without a look into the log, what has become durable.
 
+    It is called within the engine's own work, so it must return at once and must not raise.
+    """
 
-class Dispatch(Protocol):
-    """Carries commands out: starts work, and later reports facts about it."""
-
-    def run(
-        self, execution_arn: str, command: RunTask, report: Callable[[Fact], None]
-    ) -> Callable[[], None]:
-        """Start the work and return at once; the function returned cancels it."""
+    def started(self, row: ExecutionRow) -> None:
+        """An execution, or a child of a Map Run, has begun."""
         ...
 
-
-@record
-class Start:
-    """A wish for a new execution."""
-
-    machine: Machine
-    name: str
-    input: Payload
-    trigger: str | None = None
-    child: Child | None = None
-
-
-_Begun: TypeAlias = tuple[Live, Step, StepRow]
-
-
-def _weight(starts: Iterable[Start]) -> int:
-    return sum(weight_of(len(start.input)) for start in starts)
-
-
-def _asked_by(command: Command) -> int:
-    """The event that a command follows from."""
-    return command.task if isinstance(command, (RunTask, CancelTask)) else command.map_run
+    def ended(self, row: ExecutionRow, last: HistoryEvent) -> None:
+        """One has ended, whoever started it and however; `last` is the event that says so."""
+        ...
 
 
 class Engine:
@@ -97,23 +74,22 @@ class Engine:
         home: Home,
         quotas: Quotas,
         *,
+        listener: Listener | None = None,
         new_seed: Callable[[], int] | None = None,
         stay_ms: int | None = _STAY_MS,
         weight_max: int = _WEIGHT_MAX,
     ) -> None:
         """Take the parts; nothing runs before `recover`.
 
-        `new_seed` gives each execution what its random numbers are drawn from. One that only
-        waits leaves memory, unless it is due within `stay_ms`; with None all of them stay. With
-        `weight_max` executions in memory (one of 160 KiB counts as eleven) a start waits.
+        `listener` hears of each execution that starts or ends. `new_seed` gives each what its
+        random numbers are drawn from. One that only waits leaves memory, unless it is due within
+        `stay_ms`; with None all of them stay. With `weight_max` executions in memory (one of
+        160 KiB counts as eleven) a start waits.
         """
         self._events = log
         self._clock = clock
         self._catalog = catalog
-        self._dispatch = dispatch
-        self._home = home
-        self._quotas = quotas
-        self._new_seed = new_seed or _seeds()
+        self._listener = listener
         self._stay_ms = stay_ms
         self._timekeeper = Timekeeper(log, clock, self._wake)
         self._admission = Admission(weight_max)
@@ -121,12 +97,21 @@ class Engine:
         self._loading = Loading(
             log, clock, catalog, loaded=self._loaded, gone=self._gone, broken=self._break
         )
+        self._starting = Starting(
+            log,
+            clock,
+            catalog,
+            home,
+            quotas,
+            self._admission,
+            self._loading,
+            new_seed=new_seed or seeds(),
+            timer=self._timer,
+            began=self._began,
+        )
         self._recovery: asyncio.Task[None] | None = None
         self._is_closed = False
-        # What is under way, by execution and the event that asked for it, and how to cancel it.
-        self._running: dict[tuple[int, int], Callable[[], None]] = {}
-        self._ends: dict[int, asyncio.Future[ExecutionRow]] = {}
-        self._last_id = 0
+        self._ends = Ends()
         self._broken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._map_runs = MapRuns(
             log,
@@ -138,6 +123,7 @@ class Engine:
             stop=lambda arn, cause: self.stop(arn, None, cause),
             broken=self._break,
         )
+        self._work = Work(dispatch, self._map_runs, self.tell)
 
     @property
     def in_memory(self) -> int:
@@ -163,77 +149,8 @@ class Engine:
             ExecutionAlreadyExists: A name is taken.
             LogUnavailable: The disk refuses; nothing was started.
         """
-        await self._admission.enter(_weight(starts))
-        return await self._start(starts, event, sensor_state)
-
-    async def _start(
-        self,
-        starts: Sequence[Start],
-        event: TriggerEvent | None = None,
-        sensor_state: Mapping[tuple[str, str], bytes | None] | None = None,
-    ) -> Sequence[ExecutionRow]:
-        """Begin executions that were admitted."""
-        try:
-            begun, transaction = self._begun(starts, event, sensor_state)
-            durable = self._events.commit(transaction)
-        except BaseException:
-            self._admission.leave(_weight(starts))
-            raise
-        for live, _, _ in begun:
-            self._loading.expect(live.id)
-        known: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        durable.add_done_callback(lambda done: self._started(begun, known, done))
-        await known
-        self._catalog.stored(start.machine for start in starts)
-        return transaction.created
-
-    def _begun(
-        self,
-        starts: Sequence[Start],
-        event: TriggerEvent | None,
-        sensor_state: Mapping[tuple[str, str], bytes | None] | None,
-    ) -> tuple[Sequence[_Begun], Transaction]:
-        now_ms = self._clock.now_ms()
-        begun = [self._begin(start, event, now_ms) for start in starts]
-        return begun, Transaction(
-            event=event,
-            received_ms=now_ms,
-            created=[live.row for live, _, _ in begun],
-            steps=[row for _, _, row in begun],
-            finished={
-                live.id: (live.execution.status, now_ms)
-                for live, _, _ in begun
-                if live.execution.status != RUNNING
-            },
-            timers={live.id: live.timer_ms for live, _, _ in begun if live.timer_ms is not None},
-            sensor_state=sensor_state,
-            definitions=self._catalog.unstored(start.machine for start in starts),
-            map_runs=[row for live, step, _ in begun for row in map_runs_begun(live.id, step)],
-            map_run_changes={
-                key: change
-                for live, step, _ in begun
-                for key, change in map_runs_changed(live.id, step).items()
-            },
-        )
-
-    def _started(
-        self,
-        begun: Sequence[_Begun],
-        known: "asyncio.Future[None]",
-        done: "asyncio.Future[None]",
-    ) -> None:
-        error = done.exception()
-        if not known.done():  # whoever asked may have gone
-            known.set_result(None) if error is None else known.set_exception(error)
-        for live, step, _ in begun:
-            told = self._loading.arrived(live.id)
-            if error is None and not self._is_closed:
-                self._live[live.id] = live
-                self._act(live, step)
-                for fact, taken in told:
-                    self.tell(live.id, fact, taken)
-            else:
-                self._admission.leave(live.weight)
+        await self._admission.enter(weight(starts))
+        return await self._starting.start(starts, event, sensor_state)
 
     async def _start_children(self, children: Sequence[ChildStart]) -> Sequence[ExecutionRow]:
         starts = [
@@ -241,42 +158,20 @@ class Engine:
             for each in children
         ]
         # Their Map Run is in memory until they have ended, so they must not wait for room.
-        self._admission.push_in(_weight(starts))
-        return await self._start(starts)
+        self._admission.push_in(weight(starts))
+        return await self._starting.start(starts)
 
-    def _begin(self, start: Start, event: TriggerEvent | None, now_ms: int) -> _Begun:
-        machine = start.machine
-        row = ExecutionRow(
-            id=self._new_id(now_ms),
-            arn=self._home.execution(machine.name, start.name),
-            state_machine_arn=machine.arn,
-            name=start.name,
-            definition=machine.digest,
-            status=RUNNING,
-            start_ms=now_ms,
-            event=None if event is None else (event.source, event.id),
-            trigger=start.trigger,
-            child=start.child,
-        )
-        live = Live(row, machine.definition)
-        live.weight = weight_of(len(start.input))
-        role_arn = self._home.role("eventmill")
-        fact = StartExecution(
-            input=start.input,
-            seed=self._new_seed(),
-            role_arn=role_arn,
-            quotas=self._quotas,
-        )
-        step = advance(live.execution, fact, now_ms)
-        live.step = 1
-        live.timer_ms = self._timer(live)
-        body = encode_step(now_ms, step.fact, step.events)
-        return live, step, StepRow(execution=row.id, step=1, body=body)
-
-    def _new_id(self, now_ms: int) -> int:
-        """An id that grows with time, so that the newest executions lie together on disk."""
-        self._last_id = max(self._last_id + 1, now_ms << 20)
-        return self._last_id
+    def _began(self, live: Live, step: Step, told: Sequence[Told]) -> None:
+        """A new execution is durable, and these facts have waited for that."""
+        if self._is_closed:
+            self._admission.leave(live.weight)
+            return
+        self._live[live.id] = live
+        if self._listener is not None:
+            self._listener.started(live.row)
+        self._act(live, step)
+        for fact, taken in told:
+            self.tell(live.id, fact, taken)
 
     # Facts
 
@@ -325,24 +220,19 @@ class Engine:
         Raises:
             ExecutionDoesNotExist: There is none with this id.
         """
-        future = self._ends.setdefault(execution, asyncio.get_running_loop().create_future())
-        if execution in self._live:
-            return await asyncio.shield(future)  # it has not been announced yet
-        row = await self._events.execution_by_id(execution)
-        if row is None:
-            self._ends.pop(execution, None)
-            raise ExecutionDoesNotExist(f"Execution Does Not Exist: '{execution}'")
-        if row.status != RUNNING:
-            self._ends.pop(execution, None)
-            if not future.done():
-                future.set_result(row)  # others may wait for it already
-        return await asyncio.shield(future)
+        with self._ends.awaited(execution) as end:
+            if execution in self._live:
+                return await end  # it has not been announced yet
+            row = await self._events.execution_by_id(execution)
+            if row is None:
+                raise ExecutionDoesNotExist(f"Execution Does Not Exist: '{execution}'")
+            return row if row.status != RUNNING else await end
 
     def _absorb(self, live: Live, fact: Fact, taken: Taken) -> None:
         now_ms = self._clock.now_ms()
         step = advance(live.execution, fact, now_ms)
         if not step.events:
-            taken(False)
+            self._old_news(live, fact, taken)
             return
         live.step += 1
         live.in_flight += 1
@@ -358,6 +248,27 @@ class Engine:
         live.timer_ms = due_ms
         future = self._events.commit(transaction)
         future.add_done_callback(lambda done: self._committed(live, step, taken, done))
+
+    def _old_news(self, live: Live, fact: Fact, taken: Taken) -> None:
+        """Answer a fact that changes nothing, once all that makes it old news is durable."""
+        if live.in_flight == 0 or taken is _unheard:
+            taken(False)
+            return
+        # Transactions become durable in order, so an empty one says that all before it are.
+        future = self._events.commit(Transaction())
+        future.add_done_callback(lambda done: self._is_old(live, fact, taken, done))
+
+    def _is_old(self, live: Live, fact: Fact, taken: Taken, done: "asyncio.Future[None]") -> None:
+        if done.cancelled():
+            return
+        error = done.exception()
+        if error is None and self._live.get(live.id) is live:
+            taken(False)
+        elif error is None or isinstance(error, LogUnavailable):
+            # Something before it may have been refused: what the log holds decides.
+            self.tell(live.id, fact, taken)
+        else:
+            self._break(error)
 
     def _timer(self, live: Live) -> int | None:
         """When the log must wake this execution, or None when it stays in memory."""
@@ -404,54 +315,19 @@ class Engine:
         if self._is_closed:
             return
         point("before-dispatch")
-        for command in step.commands:
-            if isinstance(command, RunTask):
-                self._run(live, command)
-            elif isinstance(command, RunMap):
-                self._run_map(live, command)
-            else:
-                self._cancel(live.id, _asked_by(command))
+        self._work.carry_out(live, step.commands)
         point("after-dispatch")
-        if live.in_flight == 0:
+        if live.in_flight > 0:
+            return
+        if live.execution.status == RUNNING:
             self._rest(live)
-
-    def _run(self, live: Live, command: RunTask) -> None:
-        key = (live.id, command.task)
-        # A task may have ended in the meantime, and after a reload it may still be under way.
-        if command.task not in live.execution.tasks or key in self._running:
-            return
-
-        def report(fact: Fact) -> None:
-            point("before-answer")
-            if not isinstance(fact, TaskHeartbeat):
-                self._running.pop(key, None)
-            self.tell(live.id, fact)
-            point("after-answer")
-
-        self._running[key] = self._dispatch.run(live.row.arn, command, report)
-
-    def _run_map(self, live: Live, command: RunMap) -> None:
-        key = (live.id, command.map_run)
-        if command.map_run not in live.execution.map_runs or key in self._running:
-            return
-
-        def report(fact: Fact) -> None:
-            self._running.pop(key, None)
-            self.tell(live.id, fact)
-
-        self._running[key] = self._map_runs.run(live.row, command, report)
-
-    def _cancel(self, execution: int, event: int) -> None:
-        cancel = self._running.pop((execution, event), None)
-        if cancel is not None:
-            cancel()
+        else:
+            self._forget(live)
+            self._announce(live, step)
 
     def _rest(self, live: Live) -> None:
-        """All that is known of the execution is durable: keep it in memory only if it is busy."""
-        if live.execution.status != RUNNING:
-            self._forget(live)
-            self._announce(live)
-        elif live.timer_ms is not None:
+        """All that is known of a running execution is durable: if it is idle, it leaves memory."""
+        if live.timer_ms is not None:
             self._forget(live)
             self._timekeeper.sleeps(live.timer_ms)
         else:
@@ -459,13 +335,16 @@ class Engine:
             if due_ms is not None:
                 self._timekeeper.remember(live.id, due_ms)
 
-    def _announce(self, live: Live) -> None:
+    def _announce(self, live: Live, last: Step) -> None:
+        status, stop_ms = live.execution.status, live.execution.stop_ms
         if live.row.child is not None:
-            self._map_runs.ended(live.row, live.execution.status)
-        future = self._ends.pop(live.id, None)
-        if future is not None:
-            status, stop_ms = live.execution.status, live.execution.stop_ms
-            future.set_result(replace(live.row, status=status, stop_ms=stop_ms, steps=live.step))
+            self._map_runs.ended(live.row, status)
+        if self._listener is None and not self._ends.is_awaited(live.id):
+            return
+        row = replace(live.row, status=status, stop_ms=stop_ms, steps=live.step)
+        if self._listener is not None:
+            self._listener.ended(row, last.events[-1])
+        self._ends.came(row)
 
     def _forget(self, live: Live) -> None:
         if self._live.get(live.id) is live:
@@ -481,8 +360,7 @@ class Engine:
         at once. Those that wait for their time stay on disk.
         """
         point("before-recovery")
-        # Ids grow also when the clock has gone back since.
-        self._last_id = await self._events.newest_id()
+        self._starting.ids_after(await self._events.newest_id())
         left = await self._events.unfinished()
         await self._timekeeper.look_into_log()
         self._map_runs.begin_stopping_orphans()
@@ -528,9 +406,9 @@ class Engine:
             for fact, taken in told:
                 self._absorb(live, fact, taken)
             # What they have answered is not asked again.
-            still = {_asked_by(command) for command in outstanding(live.execution)}
-            durable = [command for command in durable if _asked_by(command) in still]
-        self._run_all(live, durable)
+            still = {asked_by(command) for command in outstanding(live.execution)}
+            durable = [command for command in durable if asked_by(command) in still]
+        self._work.carry_out(live, durable)
         if live.in_flight == 0:
             due_ms = self._timer(live)
             if due_ms == live.timer_ms:
@@ -565,13 +443,6 @@ class Engine:
             # Nobody must be woken by it again; if it cannot be removed now, it will be next time.
             removed = self._events.commit(Transaction(timers={execution: None}))
             removed.add_done_callback(lambda done: done.cancelled() or done.exception())
-
-    def _run_all(self, live: Live, commands: Iterable[Command]) -> None:
-        for command in commands:
-            if isinstance(command, RunTask):
-                self._run(live, command)
-            elif isinstance(command, RunMap):
-                self._run_map(live, command)
 
     def close(self) -> None:
         """Begin nothing more; what was acknowledged is in the log."""

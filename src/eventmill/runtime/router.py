@@ -9,7 +9,8 @@ from eventmill.events import TriggerEvent
 from eventmill.model import AuthorError
 from eventmill.ports import Delivery, EventLog, Transaction
 from eventmill.runtime.catalog import Catalog
-from eventmill.runtime.engine import Engine, Start
+from eventmill.runtime.engine import Engine
+from eventmill.runtime.starting import Start
 from eventmill.triggers.listeners import Listeners
 
 _log: Final = logging.getLogger(__name__)

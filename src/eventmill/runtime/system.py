@@ -20,12 +20,13 @@ from eventmill.objects.s3 import S3ObjectStore
 from eventmill.ports import Clock, EventLog, Executor, Invocation, ObjectStore, Sensor
 from eventmill.runtime.catalog import Catalog
 from eventmill.runtime.clock import SystemClock
-from eventmill.runtime.engine import Dispatch, Engine
+from eventmill.runtime.engine import Engine
 from eventmill.runtime.housekeeping import Housekeeping
 from eventmill.runtime.project import Project
 from eventmill.runtime.router import Router
 from eventmill.runtime.settings import Settings
 from eventmill.runtime.supervisor import Supervisor, Watch
+from eventmill.runtime.work import Dispatch
 from eventmill.sensors.filesystem import FilesystemSensor
 from eventmill.triggers.filesystem import FilesystemSource
 from eventmill.triggers.listeners import Listeners

@@ -23,8 +23,10 @@ from eventmill.model import AWS_QUOTAS, Payload
 from eventmill.objects.filesystem import FilesystemObjectStore
 from eventmill.ports import Answer, Clock, EventLog, ExecutionRow, Executor, Invocation
 from eventmill.runtime.catalog import Catalog
-from eventmill.runtime.engine import Dispatch, Engine, Start
+from eventmill.runtime.engine import Engine
 from eventmill.runtime.replay import history, replay, verify
+from eventmill.runtime.starting import Start
+from eventmill.runtime.work import Dispatch
 from tests.conformance.recorded import BEHAVIOURS, Behaviour, Case, no_such_function, sleep_60
 
 RECORDED_HOME: Final = Home(account="111111111111", region="us-east-1")

@@ -27,7 +27,7 @@ from eventmill.errors import (
 )
 from eventmill.model import Json, Payload
 from eventmill.ports import Child, ExecutionRow, MapRunRow
-from eventmill.runtime.engine import Start
+from eventmill.runtime.starting import Start
 from eventmill.runtime.system import System
 
 _STATUSES: Final = ("RUNNING", "SUCCEEDED", "FAILED", "TIMED_OUT", "ABORTED", "PENDING_REDRIVE")
