@@ -44,6 +44,12 @@ class SkippingClock(SystemClock):
     def now_ms(self) -> int:
         return super().now_ms() + self._skipped_ms
 
+    def steady_ms(self) -> int:
+        return super().steady_ms() + self._skipped_ms
+
+    async def pause(self, length_ms: int) -> None:
+        await self.sleep_until(self.now_ms() + length_ms)
+
     async def sleep_until(self, at_ms: int) -> None:
         with suppress(TimeoutError):
             async with asyncio.timeout(max(at_ms - self.now_ms(), 0) / 1_000):

@@ -434,12 +434,26 @@ class Datasets(Protocol):
 
 
 class Clock(Protocol):
-    """The time, in milliseconds since the epoch."""
+    """The time: points in time by the wall clock, lengths of time by one that is never set.
+
+    All in milliseconds. A wall clock may be set forward or back while somebody sleeps.
+    """
 
     def now_ms(self) -> int:
-        """Now."""
+        """Now, since the epoch, as histories record it."""
+        ...
+
+    def steady_ms(self) -> int:
+        """How long it is since some moment: only differences mean anything."""
         ...
 
     async def sleep_until(self, at_ms: int) -> None:
-        """Return at `at_ms` or soon after; at once when it has passed."""
+        """Return when `now_ms` is `at_ms` or a little later; at once when it has passed.
+
+        A clock that is set meanwhile is noticed within a minute.
+        """
+        ...
+
+    async def pause(self, length_ms: int) -> None:
+        """Return after so much time, wherever the wall clock is set meanwhile."""
         ...

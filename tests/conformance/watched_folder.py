@@ -28,6 +28,12 @@ class MovableClock:
     def now_ms(self) -> int:
         return self._now_ms
 
+    def steady_ms(self) -> int:
+        return self._now_ms
+
+    async def pause(self, length_ms: int) -> None:
+        await self.sleep_until(self._now_ms + length_ms)
+
     async def sleep_until(self, at_ms: int) -> None:
         if self._now_ms < at_ms <= self._hurries_until_ms:
             self.move_to(at_ms)

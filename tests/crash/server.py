@@ -48,6 +48,12 @@ class FastClock:
     def now_ms(self) -> int:
         return self._epoch_ms + SPEED * (time.time_ns() // 1_000_000 - self._epoch_ms)
 
+    def steady_ms(self) -> int:
+        return SPEED * (time.monotonic_ns() // 1_000_000)
+
+    async def pause(self, length_ms: int) -> None:
+        await asyncio.sleep(length_ms / 1000 / SPEED)
+
     async def sleep_until(self, at_ms: int) -> None:
         left_ms = at_ms - self.now_ms()
         while left_ms > 0:

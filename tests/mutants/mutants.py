@@ -146,6 +146,12 @@ ENGINE_MUTANTS: Final = (
         new="            waiting[:] = told\n",
     ),
     Mutant(
+        name="pauses by a clock that may be set back",
+        path="runtime/loading.py",
+        old="self._clock.pause(_PAUSE_MS)",
+        new="self._clock.sleep_until(self._clock.now_ms() + _PAUSE_MS)",
+    ),
+    Mutant(
         name="wakes one millisecond late, for ever",
         path="runtime/timekeeper.py",
         old="self._in_memory[0][0] <= now_ms",

@@ -499,11 +499,11 @@ async def test_a_listener_hears_of_all_that_starts_and_ends_once_it_is_durable(
 
     class Ear:
         def started(self, row: ExecutionRow) -> None:
-            assert row.id in log._executions
+            assert row.id in memory._executions
             heard.append(("started", row.name, row.status))
 
         def ended(self, row: ExecutionRow, last: HistoryEvent) -> None:
-            stored = log._row(row.id)
+            stored = memory._row(row.id)
             assert (stored.status, stored.steps, stored.stop_ms) == (
                 row.status,
                 row.steps,
@@ -519,12 +519,12 @@ async def test_a_listener_hears_of_all_that_starts_and_ends_once_it_is_durable(
     async def fail(event: Json, context: object) -> Json:
         raise ValueError("no")
 
-    log = MemoryEventLog(fail=refuse)
+    memory = MemoryEventLog(fail=refuse)
     machines = {"one": ONE, "bad": {"StartAt": "A", "States": {"A": call("fail", End=True)}}}
     machines |= {"sleep": SLEEP, "pass": {"StartAt": "P", "States": {"P": {"Type": "Succeed"}}}}
     refusing = False
     handlers = {"echo": echo, "fail": fail}
-    async with World(log, clock, handlers, machines, listener=Ear()) as world:
+    async with World(memory, clock, handlers, machines, listener=Ear()) as world:
         refusing = True
         with pytest.raises(LogUnavailable):
             await world.start("one", "refused")

@@ -22,6 +22,9 @@ from eventmill.ports import (
 from tests.simulation.timeline import Chaos, SimulatedClock, Trace
 
 _T = TypeVar("_T")
+_SHOCKS_MAX = 3
+_SHOCK_AFTER_MS = 100  # in the middle of the pause that follows a refusal
+_SHOCK_MS = -3_600_000
 _Handed = tuple[Transaction, "asyncio.Future[None]"]
 
 
@@ -41,6 +44,7 @@ class Disk:
         self.executions_ended: dict[int, int] = {}
         self.map_runs_ended: dict[tuple[int, int], int] = {}
         self._map_run_of: dict[int, tuple[int, int]] = {}
+        self._shocks = 0
         self.children: defaultdict[tuple[int, int], set[int]] = defaultdict(set)  # that run
         self.most_at_once: defaultdict[tuple[int, int], int] = defaultdict(int)
 
@@ -63,6 +67,16 @@ class Disk:
                 if change.status is not None:
                     self.map_runs_ended[key] = self.clock.steady.now_ms()
             self.sensor_state.update(transaction.sensor_state or {})
+
+    def refused(self) -> None:
+        """Somebody has been refused, and may pause now: the clock may be set meanwhile."""
+        if self._shocks < _SHOCKS_MAX and self.chaos.strikes(self.chaos.plan.shock):
+            self._shocks += 1
+            self.clock.call_later(_SHOCK_AFTER_MS, self._shock)
+
+    def _shock(self) -> None:
+        self.trace.note(f"clock: is set by {_SHOCK_MS} ms")
+        self.clock.leap(_SHOCK_MS)
 
     def _begin(self, rows: Sequence[ExecutionRow]) -> None:
         for row in rows:
@@ -148,6 +162,7 @@ class Connection:
         for _, durable in refused:
             if not durable.done():
                 durable.set_exception(LogUnavailable("disk full"))
+        self._disk.refused()
 
     def _store(self, transaction: Transaction) -> "asyncio.Future[None]":
         if (
@@ -182,6 +197,7 @@ class Connection:
         unread = self._chaos.strikes(self._chaos.plan.unread)
         if self._disk.is_away or unread:
             self._disk.trace.note("disk: cannot be read")
+            self._disk.refused()
             raise LogUnavailable("input/output error")
         answer = await ask()
         await self._wait()

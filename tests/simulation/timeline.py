@@ -35,6 +35,14 @@ class SimulatedClock:
             self._stands()
         return steady_ms + self._ahead_ms
 
+    def steady_ms(self) -> int:
+        """See `Clock.steady_ms`."""
+        return self.steady.now_ms()
+
+    async def pause(self, length_ms: int) -> None:
+        """See `Clock.pause`."""
+        await self.pass_ms(length_ms)
+
     async def sleep_until(self, at_ms: int) -> None:
         """See `Clock.sleep_until`."""
         while (left_ms := at_ms - self.now_ms()) > 0:
@@ -101,6 +109,7 @@ class Plan:
     trouble: float = 0.0  # of a sensor
     again: float = 0.0  # of an answer, or of an event
     slow: float = 0.0  # of anything that takes time
+    shock: float = 0.0  # that the clock is set back in the pause after a refusal
     weight_max: int = 1_000_000  # of executions in memory
     fuses: tuple[int, ...] = ()  # lines that each server lives to write
     crashes: tuple[int, ...] = ()
@@ -135,6 +144,7 @@ class Plan:
                 (instant(), random.choice((1, 100, 3_000, 60_000)), random.random() < 0.5)
                 for _ in range(random.choice((0, 0, 1, 2)))
             ),
+            shock=random.choice((0.0, 0.0, 0.0, 0.2)),
         )
 
 

@@ -77,22 +77,13 @@ class Witness:
         ended = _ends_of_tasks(self._events(id)).get(fact.task)
         if not is_taken:
             waits = fact.task in self._folded(_known(self._row_by_id(id))).tasks
-            settled = not in_doubt and not self._is_on_the_move(id)
-            self._must(not (waits and settled), f"{id}#{fact.task} waits, and refused an answer")
+            self._must(in_doubt or not waits, f"{id}#{fact.task} waits, and refused an answer")
         elif isinstance(fact, TaskSucceeded):
             is_there = ended is not None and (ended.details or {}).get("output") == fact.output
             self._must(is_there, f"{id}#{fact.task}: a success was taken and is not there")
         else:
             is_there = ended is not None and (ended.details or {}).get("cause") == fact.cause
             self._must(is_there, f"{id}#{fact.task}: a failure was taken and is not there")
-
-    def _is_on_the_move(self, id: int) -> bool:
-        """Whether a step of an execution is not durable yet, or it is being read again."""
-        server = self._world.server
-        if server is None or id in server.engine._loading:
-            return True
-        live = server.engine._live.get(id)
-        return live is not None and live.in_flight > 0
 
     async def at_death(self, server: Server) -> None:
         """What a server had in memory, as far as it was durable, is what the log holds."""
@@ -126,7 +117,7 @@ class Witness:
     async def at_the_end(self, server: Server) -> None:
         """All executions have ended, so nothing of them may be left anywhere."""
         clock, engine = self._world.clock, server.engine
-        await clock.pass_ms(_GRACE_MS + self._world.set_back_ms)
+        await clock.pass_ms(_GRACE_MS)
         left = {
             "executions": engine._live,
             "facts that wait": engine._loading._told,
@@ -240,7 +231,7 @@ class Witness:
             self._must(failed > run.tolerated_count, f"only {failed} items failed in {run}")
         for row in children:
             late_ms = disk.executions_ended[row.id] - disk.map_runs_ended[key]
-            is_late = late_ms > _LATE_MS_MAX + self._world.set_back_ms
+            is_late = late_ms > _LATE_MS_MAX
             self._must(not is_late, f"{row.name} ran on for {late_ms} ms after {run}")
 
     def _check_starts(self) -> None:

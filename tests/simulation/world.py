@@ -36,9 +36,8 @@ class World:
         self.server: Server | None = None
         self.news = asyncio.Event()
         self._players = asyncio.all_tasks()  # who plays this simulation
-        # By how much the clock was set back: so much longer a pause may take, which goes by it.
-        self.set_back_ms = 0
         self._nobody_due_ms = BEGIN_MS  # when nobody was overdue, for the last time
+        self._awaited_ms: int | None = None  # since when executions are wanted in memory
         self._under_way = 0  # things that will still happen by themselves
         self._texts = {name: json.dumps(value) for name, value in work.machines.items()}
 
@@ -113,6 +112,8 @@ class World:
             return True
         if self._is_overdue():
             self.break_off(Violation("somebody is due, and nobody wakes them"))
+        elif self._is_at_rest():
+            self.break_off(Violation("an execution is wanted in memory, and nobody reads it"))
         elif self.clock.steady.now_ms() - BEGIN_MS > LENGTH_MS_MAX:
             self.break_off(Violation("time passes, and it does not end"))
         elif not self.clock.steady.jump():
@@ -136,7 +137,16 @@ class World:
         due_ms = None if self.server is None else self.witness.next_due_ms(self.server)
         if due_ms is None or due_ms > self.clock.now_ms():
             self._nobody_due_ms = now_ms
-        return now_ms - self._nobody_due_ms > PATIENCE_MS + self.set_back_ms
+        return now_ms - self._nobody_due_ms > PATIENCE_MS
+
+    def _is_at_rest(self) -> bool:
+        """Whether facts have waited for an execution for longer than any disk refuses."""
+        now_ms = self.clock.steady.now_ms()
+        if self.server is None or not self.server.engine._loading._told or self.disk.is_full:
+            self._awaited_ms = None
+        elif self._awaited_ms is None:
+            self._awaited_ms = now_ms
+        return self._awaited_ms is not None and now_ms - self._awaited_ms > PATIENCE_MS
 
     def _has_published(self) -> bool:
         cursor = self.disk.sensor_state.get((NAME, CURSOR))
@@ -159,7 +169,6 @@ class World:
     def _leap(self, by_ms: int) -> None:
         self.trace.note(f"clock: leaps by {by_ms} ms")
         self.clock.leap(by_ms)
-        self.set_back_ms += max(0, -by_ms)
 
     def _fill(self, is_full: bool, is_away: bool) -> None:
         self.trace.note(f"disk: full {is_full}, away {is_away}")

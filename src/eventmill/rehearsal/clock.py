@@ -31,6 +31,14 @@ class VirtualClock:
         """Now, in virtual milliseconds since the epoch."""
         return self._now_ms
 
+    def steady_ms(self) -> int:
+        """See `Clock.steady_ms`: nobody sets this clock."""
+        return self._now_ms
+
+    async def pause(self, length_ms: int) -> None:
+        """Return after so much virtual time."""
+        await self.sleep_until(self._now_ms + length_ms)
+
     async def sleep_until(self, at_ms: int) -> None:
         """Return when virtual time has come to `at_ms`; at once when it has passed."""
         if at_ms > self._now_ms:

@@ -41,15 +41,15 @@ class Housekeeping:
 
     async def keep(self) -> None:
         """Go on until cancelled; a disk that refuses is tried again."""
-        swept_ms = self._clock.now_ms() - _SWEEP_MS + _LOOK_MS
+        swept_ms = self._clock.steady_ms() - _SWEEP_MS + _LOOK_MS
         while True:
-            now_ms = self._clock.now_ms()
-            await self._clock.sleep_until(now_ms + _LOOK_MS)
+            await self._clock.pause(_LOOK_MS)
+            now_ms, steady_ms = self._clock.now_ms(), self._clock.steady_ms()
             try:
                 await self._events.checkpoint(now_ms, self._sign, rows_min=self._rows)
-                if now_ms - swept_ms >= _SWEEP_MS:
+                if steady_ms - swept_ms >= _SWEEP_MS:
                     await self._sweep(now_ms)
-                    swept_ms = now_ms
+                    swept_ms = steady_ms
             except LogUnavailable as error:
                 _log.warning("checkpoints and retention wait: %s", error)
 

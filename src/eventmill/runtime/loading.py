@@ -77,7 +77,7 @@ class Loading:
         # all before it have come.
         self._wanted: deque[int | asyncio.Future[None]] = deque()
         self._work: asyncio.Task[None] | None = None
-        self._paused_until_ms = 0
+        self._must_pause = False
 
     def __contains__(self, execution: int) -> bool:
         return execution in self._told
@@ -94,7 +94,7 @@ class Loading:
 
     def want_later(self, execution: int, *told: Told) -> None:
         """The same for an execution whose transaction the log refused: give it a pause first."""
-        self._paused_until_ms = self._clock.now_ms() + _PAUSE_MS
+        self._must_pause = True
         self.want(execution, *told)
 
     def expect(self, execution: int) -> None:
@@ -137,7 +137,9 @@ class Loading:
         while self._wanted:
             left = self._next_page()
             while left:
-                await self._pause()
+                while self._must_pause:
+                    self._must_pause = False
+                    await self._clock.pause(_PAUSE_MS)
                 point("before-load")
                 try:
                     # Transactions are answered in order: after an empty one, every answer handed
@@ -146,7 +148,7 @@ class Loading:
                     await self._load_all(left)
                 except LogUnavailable as error:
                     _log.warning("executions cannot be read, trying again: %s", error)
-                    self._paused_until_ms = self._clock.now_ms() + _PAUSE_MS
+                    self._must_pause = True
             while self._wanted and isinstance(self._wanted[0], asyncio.Future):
                 come = self._wanted.popleft()
                 assert isinstance(come, asyncio.Future)
@@ -162,10 +164,6 @@ class Loading:
             page.add(each)
             self._wanted.popleft()
         return page
-
-    async def _pause(self) -> None:
-        while self._paused_until_ms > self._clock.now_ms():
-            await self._clock.sleep_until(self._paused_until_ms)
 
     async def _load_all(self, left: set[int]) -> None:
         """Load executions, and take each out of `left` that has come."""

@@ -382,7 +382,7 @@ class MapRuns:
                 return await ask()
             except LogUnavailable as error:
                 _log.warning("a Map Run waits for the log: %s", error)
-                await self._clock.sleep_until(self._clock.now_ms() + _PAUSE_MS)
+                await self._clock.pause(_PAUSE_MS)
 
     def _in_background(self, work: "Awaitable[None]") -> None:
         task = asyncio.ensure_future(work)

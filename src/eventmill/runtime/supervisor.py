@@ -39,18 +39,18 @@ class Supervisor:
         """Run one sensor until cancelled, whatever befalls it."""
         name, pause_ms = watch.sensor.name, _FIRST_PAUSE_MS
         while True:
-            began_ms = self._clock.now_ms()
+            began_ms = self._clock.steady_ms()
             try:
                 await self._run(watch)
                 problem = "it ended by itself"
             except (SensorError, LogUnavailable) as error:
                 problem = str(error)
-            if self._clock.now_ms() - began_ms > _WELL_AFTER_MS:
+            if self._clock.steady_ms() - began_ms > _WELL_AFTER_MS:
                 pause_ms = _FIRST_PAUSE_MS
             if self.problems.get(name) != problem:
                 _log.warning("sensor %s: %s; trying again", name, problem)
             self.problems[name] = problem
-            await self._clock.sleep_until(self._clock.now_ms() + pause_ms)
+            await self._clock.pause(pause_ms)
             pause_ms = min(pause_ms * 2, _PAUSE_MS_MAX)
 
     async def _run(self, watch: Watch) -> None:

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from heapq import heappop, heappush
 from typing import Final
 
@@ -34,6 +34,7 @@ class Timekeeper:
         self._in_memory: list[tuple[int, int]] = []  # (due_ms, execution); may be outdated
         self._in_log_ms: int | None = None
         self._news = asyncio.Event()
+        self._log_refuses = False
 
     def remember(self, execution: int, due_ms: int) -> None:
         """An execution in memory has something due."""
@@ -54,9 +55,10 @@ class Timekeeper:
             try:
                 await self._wake_memory(now_ms)
                 await self._wake_log(now_ms)
+                self._log_refuses = False
             except LogUnavailable as error:
                 _log.warning("timers cannot be read, trying again: %s", error)
-                self._in_log_ms = now_ms + _TRY_AGAIN_MS
+                self._log_refuses = True
             await self._until(self._next_due_ms())
 
     async def look_into_log(self) -> None:
@@ -95,19 +97,18 @@ class Timekeeper:
 
     def _next_due_ms(self) -> int | None:
         due = [self._in_memory[0][0]] if self._in_memory else []
-        if self._in_log_ms is not None and self._in_log_ms < NEVER_MS:
+        if self._in_log_ms is not None and self._in_log_ms < NEVER_MS and not self._log_refuses:
             due.append(self._in_log_ms)
         return min(due, default=None)
 
     async def _until(self, due_ms: int | None) -> None:
         """Return at `due_ms`, or as soon as something else may be due."""
-        if due_ms is None:
-            await self._news.wait()
-            return
-        waiting = (
-            asyncio.ensure_future(self._clock.sleep_until(due_ms)),
-            asyncio.ensure_future(self._news.wait()),
-        )
+        waits: list[Coroutine[None, None, object]] = [self._news.wait()]
+        if due_ms is not None:
+            waits.append(self._clock.sleep_until(due_ms))
+        if self._log_refuses:
+            waits.append(self._clock.pause(_TRY_AGAIN_MS))
+        waiting = [asyncio.ensure_future(each) for each in waits]
         try:
             await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
         finally:

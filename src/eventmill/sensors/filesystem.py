@@ -168,12 +168,12 @@ class _Watch:
     async def _scan_forever(self) -> None:
         pause_ms_min = round(self._sensor.source.scan_seconds * 1000)
         while True:
-            began_ms = self._clock.now_ms()
+            began_ms = self._clock.steady_ms()
             await asyncio.to_thread(self._folder.check)
             seen = await self._scan("")
             if self._ledger.lacks(seen):
                 await self._find_missing()
-            now_ms = self._clock.now_ms()
+            now_ms = self._clock.steady_ms()
             pause_ms = max(pause_ms_min, round((now_ms - began_ms) / SCAN_SHARE_MAX))
             await self._until(now_ms + pause_ms, self._scan_now)
 
@@ -220,7 +220,7 @@ class _Watch:
     async def _settle_forever(self) -> None:
         while True:
             await self._until(self._settling.next_due_ms(), self._settling_changed)
-            while due := self._settling.take_due(self._clock.now_ms(), SLICE_FILES_MAX):
+            while due := self._settling.take_due(self._clock.steady_ms(), SLICE_FILES_MAX):
                 await self._look(dict.fromkeys(due, False))
 
     async def _look(self, paths: Mapping[str, bool]) -> None:
@@ -255,7 +255,7 @@ class _Watch:
 
     def _settle(self, sighting: Sighting, *, complete: bool) -> bool:
         ready = self._settling.see(
-            sighting.path, sighting.version, complete=complete, now_ms=self._clock.now_ms()
+            sighting.path, sighting.version, complete=complete, now_ms=self._clock.steady_ms()
         )
         if not ready:
             self._settling_changed.set()
@@ -295,10 +295,10 @@ class _Watch:
         _log.warning("%s/%s is passed over: %s", self._folder.path, problem.path, problem.reason)
 
     async def _until(self, at_ms: int | None, event: asyncio.Event) -> None:
-        """Wait for the event, and no longer than to `at_ms`."""
+        """Wait for the event, and no longer than to `at_ms` by steady time."""
         waits: list[asyncio.Task[object]] = [asyncio.create_task(event.wait())]
         if at_ms is not None:
-            waits.append(asyncio.create_task(self._clock.sleep_until(at_ms)))
+            waits.append(asyncio.create_task(self._clock.pause(max(0, at_ms - self._clock.steady_ms()))))
         try:
             await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
         finally:

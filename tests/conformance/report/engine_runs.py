@@ -50,6 +50,14 @@ class Agenda:
         """See `Clock.now_ms`."""
         return self._now_ms
 
+    def steady_ms(self) -> int:
+        """See `Clock.steady_ms`."""
+        return self._now_ms
+
+    async def pause(self, length_ms: int) -> None:
+        """See `Clock.pause`."""
+        await self.sleep_until(self._now_ms + length_ms)
+
     async def sleep_until(self, at_ms: int) -> None:
         """See `Clock.sleep_until`."""
         if at_ms <= self._now_ms:
