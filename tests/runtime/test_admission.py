@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from eventmill.errors import ExecutionAlreadyExists
+from eventmill.errors import ExecutionAlreadyExists, LogUnavailable
 from eventmill.log.memory import MemoryEventLog
 from eventmill.model import Json
-from eventmill.ports import ExecutionRow
+from eventmill.ports import ExecutionRow, Transaction
 from eventmill.runtime.admission import Admission, weight_of
 from tests.runtime.virtual_clock import VirtualClock
 from tests.runtime.world import World, settled
@@ -17,20 +17,18 @@ from tests.runtime.world import World, settled
 FUNCTION = "arn:aws:lambda:local:000000000000:function:work"
 WORK = {"StartAt": "W", "States": {"W": {"Type": "Task", "Resource": FUNCTION, "End": True}}}
 SLEEP = {"StartAt": "S", "States": {"S": {"Type": "Wait", "Seconds": 3600, "End": True}}}
-SPREAD = {
-    "StartAt": "M",
-    "States": {
-        "M": {
-            "Type": "Map",
-            "ItemProcessor": {
-                **WORK,
-                "ProcessorConfig": {"Mode": "DISTRIBUTED", "ExecutionType": "STANDARD"},
-            },
-            "End": True,
-        }
-    },
-}
-MACHINES = {"work": WORK, "sleep": SLEEP, "spread": SPREAD}
+
+
+def spread(name: str, processor: dict[str, Any]) -> dict[str, Any]:
+    """A Map Run with a child for each item."""
+    mode = {"Mode": "DISTRIBUTED", "ExecutionType": "STANDARD"}
+    state = {"Type": "Map", "ItemProcessor": {**processor, "ProcessorConfig": mode}}
+    return {"StartAt": name, "States": {name: {**state, "End": True}}}
+
+
+SPREAD = spread("A", WORK)
+NESTED = spread("C", spread("B", SPREAD))
+MACHINES = {"work": WORK, "sleep": SLEEP, "spread": SPREAD, "nested": NESTED}
 
 
 class Gate:
@@ -152,6 +150,72 @@ async def test_children_of_a_map_run_do_not_wait_for_the_room_that_it_takes() ->
         gate.release()
         later = await here.start("work")
         assert (await here.engine.ended(later.id)).status == "SUCCEEDED"
+
+
+async def test_children_of_several_map_runs_share_the_room() -> None:
+    gate = Gate()
+    async with world(gate, 150) as here:
+        starts = [
+            asyncio.ensure_future(here.start("spread", f"run-{number}", list(range(300))))
+            for number in range(4)
+        ]
+        most = 0
+        for _ in range(300):
+            await settled()
+            most = max(most, here.engine.in_memory)
+            gate.release(5)
+        rows = await asyncio.gather(*starts)
+        ended = await asyncio.gather(*(here.engine.ended(row.id) for row in rows))
+        assert {row.status for row in ended} == {"SUCCEEDED"}
+        assert gate.calls == 1_200
+        # The last page that comes in may be larger than the room that is left.
+        assert 150 <= most <= 150 + 100
+
+
+@pytest.mark.parametrize("weight_max", [1, 2, 5])
+async def test_map_runs_within_map_runs_never_wait_for_each_other(weight_max: int) -> None:
+    gate = Gate()
+    gate.release(27)
+    items = [[[1, 2, 3]] * 3] * 3
+    async with world(gate, weight_max) as here:
+        row = await here.start("nested", data=items)
+        assert (await here.engine.ended(row.id)).status == "SUCCEEDED"
+        assert gate.calls == 27
+        assert here.engine._admission._inside == 0
+
+
+async def test_a_map_run_that_is_stopped_while_children_wait_for_room_starts_no_more() -> None:
+    gate = Gate()
+    async with world(gate, 3) as here:
+        row = await here.start("spread", data=[1] * 150)
+        await settled()
+        assert (gate.calls, here.engine.in_memory) == (100, 101)
+        await here.engine.stop(row.arn, None, None)
+        for _ in range(10):
+            await settled()
+        assert gate.calls == 100
+        assert (here.engine.in_memory, here.engine._admission._inside) == (0, 0)
+
+
+async def test_a_page_that_the_log_refuses_keeps_its_room() -> None:
+    refusals = 3
+
+    def refuse(transaction: Transaction) -> Exception | None:
+        nonlocal refusals
+        if refusals and any(row.child for row in transaction.created):
+            refusals -= 1
+            return LogUnavailable("disk full")
+        return None
+
+    gate = Gate()
+    gate.release(5)
+    async with world(gate, 2, MemoryEventLog(fail=refuse)) as here:
+        row = await here.start("spread", data=[1] * 5)
+        for _ in range(3):
+            await settled()
+            here.clock.advance(250)
+        assert (await here.engine.ended(row.id)).status == "SUCCEEDED"
+        assert here.engine._admission._inside == 0
 
 
 async def test_what_is_recovered_counts_and_does_not_wait() -> None:

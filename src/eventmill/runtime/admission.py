@@ -22,8 +22,7 @@ class Admission:
 
     async def enter(self, weight: int) -> None:
         """Wait for room, then count as inside until `leave`."""
-        if not self._waiting and self._inside < self._weight_max:
-            self._inside += weight
+        if self.entered(weight):
             return
         admitted: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.append((weight, admitted))
@@ -33,6 +32,13 @@ class Admission:
             if not admitted.cancelled():  # it was admitted in the same turn
                 self.leave(weight)
             raise
+
+    def entered(self, weight: int) -> bool:
+        """Count as inside if there is room and nobody waits for it; return whether it was so."""
+        if self._waiting or self._inside >= self._weight_max:
+            return False
+        self._inside += weight
+        return True
 
     def push_in(self, weight: int) -> None:
         """Count as inside without waiting: what others in memory wait for must not wait itself."""

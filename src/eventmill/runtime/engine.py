@@ -88,7 +88,6 @@ class Engine:
         """
         self._events = log
         self._clock = clock
-        self._catalog = catalog
         self._listener = listener
         self._stay_ms = stay_ms
         self._timekeeper = Timekeeper(log, clock, self._wake)
@@ -119,6 +118,7 @@ class Engine:
             catalog,
             datasets,
             quotas,
+            self._admission,
             start=self._start_children,
             stop=lambda arn, cause: self.stop(arn, None, cause),
             broken=self._break,
@@ -157,8 +157,6 @@ class Engine:
             Start(machine=each.machine, name=each.name, input=each.input, child=each.child)
             for each in children
         ]
-        # Their Map Run is in memory until they have ended, so they must not wait for room.
-        self._admission.push_in(weight(starts))
         return await self._starting.start(starts)
 
     def _began(self, live: Live, step: Step, told: Sequence[Told]) -> None:

@@ -31,6 +31,7 @@ from eventmill.ports import (
     MapRunChange,
     Transaction,
 )
+from eventmill.runtime.admission import Admission, weight_of
 from eventmill.runtime.catalog import Catalog, Machine
 from eventmill.runtime.map_batches import Batch, batches
 from eventmill.runtime.map_results import results
@@ -38,6 +39,7 @@ from eventmill.runtime.map_results import results
 _log: Final = logging.getLogger(__name__)
 
 _PAGE: Final = 100  # children that are started in one commit
+_PAGE_BYTES: Final = 1_048_576  # of their inputs
 _PAUSE_MS: Final = 250  # before a log that refuses is tried again
 
 _T = TypeVar("_T")
@@ -55,6 +57,10 @@ class ChildStart:
 
 StartChildren = Callable[[Sequence[ChildStart]], Awaitable[Sequence[ExecutionRow]]]
 StopChild = Callable[[str, str], Awaitable[object]]
+
+
+def _weight(page: Iterable[Batch]) -> int:
+    return sum(weight_of(len(batch.input)) for batch in page)
 
 
 class _Run:
@@ -116,8 +122,10 @@ class _Run:
 class MapRuns:
     """The Map Runs of a server; the engine hands them over and tells of each child that ended.
 
-    `start` begins children and returns when that is durable; `stop` aborts the child with an ARN
-    for a reason and returns when it has ended; `broken` is told of errors that nothing survives.
+    Their children wait for room in memory as all who start do, but for the only one of a Map Run.
+    `start` begins children that were admitted and returns when that is durable; `stop` aborts the
+    child with an ARN for a reason and returns when it has ended; `broken` is told of errors that
+    nothing survives.
     """
 
     def __init__(
@@ -127,6 +135,7 @@ class MapRuns:
         catalog: Catalog,
         datasets: Datasets,
         quotas: Quotas,
+        admission: Admission,
         *,
         start: StartChildren,
         stop: StopChild,
@@ -137,6 +146,7 @@ class MapRuns:
         self._catalog = catalog
         self._datasets = datasets
         self._quotas = quotas
+        self._admission = admission
         self._start = start
         self._stop = stop
         self._broken = broken
@@ -230,14 +240,18 @@ class MapRuns:
             run.row.state_machine_arn, run.command.label, run.command.definition
         )
         page: list[Batch] = []
+        size = 0
         await self._room(run)
         if run.is_over:
             return
         async for batch in rest:
             page.append(batch)
-            if len(page) >= min(_PAGE, run.at_once - len(run.open)):
+            size += len(batch.input)
+            is_full = len(page) >= min(_PAGE, run.at_once - len(run.open))
+            if is_full or size >= _PAGE_BYTES:
                 await self._start_page(run, machine, page)
                 page.clear()
+                size = 0
                 await self._room(run)
             if run.is_over:
                 return
@@ -250,6 +264,40 @@ class MapRuns:
             await self._news(run)
 
     async def _start_page(self, run: _Run, machine: Machine, page: Sequence[Batch]) -> None:
+        while page:
+            admitted = await self._admitted(run, page)
+            if run.is_over:
+                self._admission.leave(_weight(admitted))
+                return
+            await self._start_admitted(run, machine, admitted)
+            page = page[len(admitted) :]
+
+    async def _admitted(self, run: _Run, page: Sequence[Batch]) -> Sequence[Batch]:
+        """Wait until there is room for a page, and return what of it may start.
+
+        One child of a Map Run may always run. So those that fill the memory never wait for children
+        that find no room in it, however deep Map Runs lie in each other.
+        """
+        if self._admission.entered(_weight(page)) or await self._entered(run, _weight(page)):
+            return page
+        self._admission.push_in(_weight(page[:1]))
+        return page[:1]
+
+    async def _entered(self, run: _Run, weight: int) -> bool:
+        """Wait for room as long as a child runs and another one is wanted."""
+        entering = asyncio.ensure_future(self._admission.enter(weight))
+        try:
+            while run.open and not run.is_over and not entering.done():
+                run.news.clear()
+                news = asyncio.ensure_future(run.news.wait())
+                await asyncio.wait((entering, news), return_when=asyncio.FIRST_COMPLETED)
+                news.cancel()
+        finally:
+            if not entering.done():
+                entering.cancel()
+        return entering.done()
+
+    async def _start_admitted(self, run: _Run, machine: Machine, page: Sequence[Batch]) -> None:
         starts = [
             ChildStart(
                 machine=machine,
@@ -265,7 +313,16 @@ class MapRuns:
             for index, batch in enumerate(page, run.started)
         ]
         point("before-child-start")
-        rows = await self._insist(lambda: self._start(starts))
+        is_admitted = True
+
+        async def start() -> Sequence[ExecutionRow]:
+            nonlocal is_admitted
+            if not is_admitted:
+                self._admission.push_in(_weight(page))  # the log has refused it, and made room
+            is_admitted = False
+            return await self._start(starts)
+
+        rows = await self._insist(start)
         point("after-child-start")
         run.started += len(rows)
         for row, batch in zip(rows, page, strict=True):

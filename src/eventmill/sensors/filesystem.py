@@ -298,7 +298,8 @@ class _Watch:
         """Wait for the event, and no longer than to `at_ms` by steady time."""
         waits: list[asyncio.Task[object]] = [asyncio.create_task(event.wait())]
         if at_ms is not None:
-            waits.append(asyncio.create_task(self._clock.pause(max(0, at_ms - self._clock.steady_ms()))))
+            left_ms = max(0, at_ms - self._clock.steady_ms())
+            waits.append(asyncio.create_task(self._clock.pause(left_ms)))
         try:
             await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
         finally:
