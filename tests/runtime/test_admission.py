@@ -176,7 +176,7 @@ async def test_children_of_several_map_runs_share_the_room() -> None:
 async def test_map_runs_within_map_runs_never_wait_for_each_other(weight_max: int) -> None:
     gate = Gate()
     gate.release(27)
-    items = [[[1, 2, 3]] * 3] * 3
+    items: Json = [[[1, 2, 3], [1, 2, 3], [1, 2, 3]] for _ in range(3)]
     async with world(gate, weight_max) as here:
         row = await here.start("nested", data=items)
         assert (await here.engine.ended(row.id)).status == "SUCCEEDED"
