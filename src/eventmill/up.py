@@ -80,9 +80,10 @@ def up(
 
 async def _run(settings: Settings, project: Project, narrator: Narrator) -> None:
     stop = _Stop(narrator)
+    follower = None if narrator.quiet else Follower(narrator)
     try:
-        async with running(settings, project) as system:
-            await _serve(system, narrator, stop)
+        async with running(settings, project, follower) as system:
+            await _serve(system, narrator, stop, follower)
     except asyncio.CancelledError:
         # Asked to stop before it was ready; all that was open is closed by now.
         if not stop.asked.is_set():
@@ -90,9 +91,9 @@ async def _run(settings: Settings, project: Project, narrator: Narrator) -> None
     narrator.tell("stopped", "Stopped.")
 
 
-async def _serve(system: System, narrator: Narrator, stop: "_Stop") -> None:
-    follower = Follower(system.log, narrator)
-    await follower.begin(system.newest_before, system.began_ms)
+async def _serve(
+    system: System, narrator: Narrator, stop: "_Stop", follower: Follower | None
+) -> None:
     async with _in_background(follower, narrator, system) as failing:
         async with _listening(system) as address:
             greet(system, address, narrator)
@@ -100,8 +101,8 @@ async def _serve(system: System, narrator: Narrator, stop: "_Stop") -> None:
             tune_interpreter()
             await until_asked(stop.asked, (system.broken, *failing))
         await _drain(system, narrator)
-    if not narrator.quiet:
-        await follower.look()
+    if follower is not None:
+        await follower.tell(system.log)
 
 
 @asynccontextmanager
@@ -121,11 +122,11 @@ async def _listening(system: System) -> AsyncIterator[str]:
 
 @asynccontextmanager
 async def _in_background(
-    follower: Follower, narrator: Narrator, system: System
+    follower: Follower | None, narrator: Narrator, system: System
 ) -> AsyncIterator[Sequence["asyncio.Task[None]"]]:
     """What goes on beside the system; those that must not fail are yielded."""
     tasks = [asyncio.create_task(_check_handlers(system, narrator))]
-    failing = [] if narrator.quiet else [asyncio.create_task(follower.run())]
+    failing = [] if follower is None else [asyncio.create_task(follower.run(system.log))]
     try:
         yield failing
     finally:

@@ -176,8 +176,6 @@ async def running_system(log: EventLog, folder: Path) -> AsyncIterator[World]:
             supervisor=Supervisor(log, clock, Router(log, engine, catalog)),
             watches=(),
             recovered=0,
-            began_ms=0,
-            newest_before=0,
             broken=broken,
             stop_sensing=nothing,
         )

@@ -1,5 +1,6 @@
 """What `eventmill up` tells of executions and of what its parts log."""
 
+import asyncio
 import json
 import logging
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Any
 import pytest
 
 from eventmill.cli.narration import Follower, Narrator, told_by
+from eventmill.log.memory import MemoryEventLog
 from eventmill.runtime.project import load_project
 from eventmill.runtime.settings import load_settings
 from eventmill.runtime.system import running
@@ -26,16 +28,15 @@ async def test_tells_each_start_and_each_end_once(
     settings = load_settings(tmp_path)
     async with running(settings, load_project(settings)) as system:
         await run_execution(system, "wait", "before", {}, ends=False)
-        (before,) = await system.log.executions()
-        follower = Follower(system.log, Narrator(as_json=True, quiet=False))
-        await follower.begin(before.id, before.start_ms)
+    follower = Follower(Narrator(as_json=True, quiet=False))
+    async with running(settings, load_project(settings), follower) as system:
         await run_execution(system, "wait", "after", {}, ends=False)
         await run_execution(system, "refused", "bad", {})
-        await follower.look()
-        await follower.look()
+        await follower.tell(system.log)
+        await follower.tell(system.log)
         first = documents(capsys)
         await system.engine.stop(settings.home.execution("wait", "before"), "Enough", None)
-        await follower.look()
+        await follower.tell(system.log)
         second = documents(capsys)
 
     assert [(each["type"], each["name"], each["status"]) for each in first] == [
@@ -49,26 +50,26 @@ async def test_tells_each_start_and_each_end_once(
     ]
 
 
-async def test_tells_of_what_started_or_ended_before_it_could_look(
+async def test_tells_by_itself_and_touches_nothing_while_nothing_happens(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    write_project(tmp_path, workflows={"refused": REFUSED}, handlers={"sums.py": HANDLERS})
-    settings = load_settings(tmp_path)
-    async with running(settings, load_project(settings)) as system:
-        await run_execution(system, "refused", "long-ago", {})
-        await run_execution(system, "refused", "recovered", {})
-        _, recovered = reversed(await system.log.executions())
-        assert recovered.stop_ms is not None
-        await run_execution(system, "refused", "new", {})
-        follower = Follower(system.log, Narrator(as_json=True, quiet=False))
-        await follower.begin(recovered.id, recovered.stop_ms)
-        await follower.look()
+    settings = load_settings(write_project(tmp_path, workflows={"wait": WAIT}))
+    follower = Follower(Narrator(as_json=True, quiet=False))
+    async with running(settings, load_project(settings), follower) as system:
+        telling = asyncio.create_task(follower.run(MemoryEventLog()))
+        await run_execution(system, "wait", "new", {}, ends=False)
+        for _ in range(3):
+            await asyncio.sleep(0)
+        told = documents(capsys)
+        await system.engine.stop(settings.home.execution("wait", "new"), None, None)
+        assert documents(capsys) == []  # what happens within the pause is told after it
+        await follower.tell(system.log)
+        told += documents(capsys)
+        telling.cancel()
 
-    told = [(each["type"], each["name"]) for each in documents(capsys)]
-    assert [each for each in told if each[1] != "long-ago"] == [
-        ("started", "new"),
-        ("ended", "recovered"),
-        ("ended", "new"),
+    assert [(each["type"], each["status"]) for each in told] == [
+        ("started", "RUNNING"),
+        ("ended", "ABORTED"),
     ]
 
 
@@ -76,15 +77,19 @@ async def test_says_when_more_starts_than_it_shows(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     settings = load_settings(write_project(tmp_path, workflows={"wait": WAIT}))
-    async with running(settings, load_project(settings)) as system:
-        follower = Follower(system.log, Narrator(as_json=True, quiet=False))
-        await follower.begin(0, 0)
+    follower = Follower(Narrator(as_json=True, quiet=False))
+    async with running(settings, load_project(settings), follower) as system:
         for number in range(60):
             await run_execution(system, "wait", str(number), {}, ends=False)
-        await follower.look()
+        await follower.tell(system.log)
+        types = [each["type"] for each in documents(capsys)]
+        for name in ("0", "59"):
+            await system.engine.stop(settings.home.execution("wait", name), None, None)
+        await follower.tell(system.log)
+        ended = [each["name"] for each in documents(capsys)]
 
-    types = [each["type"] for each in documents(capsys)]
     assert types == ["skipped", *["started"] * 50]
+    assert ended == ["0"]
 
 
 @pytest.mark.parametrize(

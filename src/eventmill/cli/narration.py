@@ -17,13 +17,12 @@ from eventmill.cli.output import painted
 from eventmill.cli.recorded import machine_name
 from eventmill.cli.tables import STATUS_COLOURS
 from eventmill.cli.texts import duration, local_time, printable, short
-from eventmill.codec import decode_step
 from eventmill.errors import LogUnavailable
-from eventmill.machine.execution import RUNNING
+from eventmill.machine.history import HistoryEvent
 from eventmill.model import Json, encode_json
 from eventmill.ports import EventLog, ExecutionRow
 
-_LOOK_SECONDS: Final = 0.4
+_PAUSE_SECONDS: Final = 0.4  # for what happens meanwhile to come together
 # A person reads no more than this; whoever needs all of them asks the log.
 _NEW_SHOWN_MAX: Final = 50
 _FOLLOWED_MAX: Final = 500
@@ -136,81 +135,88 @@ def told_by(narrator: Narrator) -> Iterator[None]:
 
 
 class Follower:
-    """Looks into the log now and then, and tells which executions have started and ended.
+    """Hears from the engine what has started and ended, and tells it, a few times a second.
 
     It costs the same however much runs: when more starts than a person reads, it says so, and
-    follows the newest only.
+    tells no more of those. While nothing happens it does nothing.
     """
 
-    def __init__(self, log: EventLog, narrator: Narrator) -> None:
-        self._log = log
+    def __init__(self, narrator: Narrator) -> None:
         self._narrator = narrator
-        self._newest_id = 0
-        self._followed: dict[int, ExecutionRow] = {}
+        self._started: list[ExecutionRow] = []
+        self._ended: list[tuple[ExecutionRow, HistoryEvent]] = []
+        self._followed: dict[int, None] = {}  # of those that were told, the newest that run
+        self._first_id: int | None = None  # that started since this server did
+        self._skipped = False
+        self._news = asyncio.Event()
 
-    async def begin(self, newest_before: int, began_ms: int) -> None:
-        """Take note of what was there before the server: of that, only the ends will be told.
+    def started(self, row: ExecutionRow) -> None:
+        """See `Listener.started`."""
+        if row.child is not None:
+            return
+        if self._first_id is None:
+            self._first_id = row.id
+        if len(self._started) < _NEW_SHOWN_MAX:
+            self._started.append(row)
+            self._followed[row.id] = None
+            if len(self._followed) > _FOLLOWED_MAX:
+                del self._followed[next(iter(self._followed))]
+        else:
+            self._skipped = True
+        self._news.set()
 
-        Some of it may have ended since `began_ms`, which is an end to be told.
-        """
-        self._newest_id = newest_before
-        running = await self._log.executions(status=RUNNING, limit=_FOLLOWED_MAX)
-        newest = await self._log.executions(before_id=newest_before + 1, limit=_FOLLOWED_MAX)
-        ended = [row for row in newest if row.stop_ms is not None and row.stop_ms >= began_ms]
-        for row in (*running, *ended):
-            if row.id <= newest_before:
-                self._followed[row.id] = row
+    def ended(self, row: ExecutionRow, last: HistoryEvent) -> None:
+        """See `Listener.ended`. What began with another server was told of there."""
+        is_old = self._first_id is None or row.id < self._first_id
+        if row.child is not None or not (is_old or row.id in self._followed):
+            return
+        self._followed.pop(row.id, None)
+        if len(self._ended) < _FOLLOWED_MAX:
+            self._ended.append((row, last))
+        else:
+            self._skipped = True
+        self._news.set()
 
-    async def run(self) -> None:
-        """Look and tell, until cancelled."""
+    async def run(self, log: EventLog) -> None:
+        """Tell what is new, until cancelled; `log` has the events that executions follow from."""
         while True:
-            await asyncio.sleep(_LOOK_SECONDS)
-            try:
-                await self.look()
-            except LogUnavailable as error:
-                self._narrator.warn(printable(str(error)))
+            await self._news.wait()
+            await self.tell(log)
+            await asyncio.sleep(_PAUSE_SECONDS)
 
-    async def look(self) -> None:
-        """Tell what is new since the last look."""
-        rows = await self._log.executions(limit=_NEW_SHOWN_MAX)
-        new = [row for row in rows if row.id > self._newest_id]
-        if rows:
-            self._newest_id = max(self._newest_id, rows[0].id)
-        if len(new) == _NEW_SHOWN_MAX:
+    async def tell(self, log: EventLog) -> None:
+        """Tell what has happened since the last time."""
+        self._news.clear()
+        started, self._started = self._started, []
+        ended, self._ended = self._ended, []
+        if self._skipped:
+            self._skipped = False
             text = "           … more executions start than are shown; executions list has them"
             self._narrator.tell("skipped", text)
-        for row in reversed(new):
-            self._narrator.started(row, await self._cause(row))
-            self._followed[row.id] = row
-        while len(self._followed) > _FOLLOWED_MAX:
-            del self._followed[next(iter(self._followed))]
-        known = {row.id: row for row in rows}
-        for id_ in list(self._followed):
-            now = known.get(id_) or await self._log.execution_by_id(id_)
-            if now is not None and now.status != RUNNING:
-                del self._followed[id_]
-                self._narrator.ended(now, await self._outcome(now))
+        status = {row.id: row for row, _ in ended}
+        for row in started:
+            self._narrator.started(status.get(row.id, row), await self._cause(log, row))
+        for row, last in ended:
+            self._narrator.ended(row, _reasons(last))
 
-    async def _cause(self, row: ExecutionRow) -> str:
+    async def _cause(self, log: EventLog, row: ExecutionRow) -> str:
         """Which event started an execution, in words."""
-        received = None if row.event is None else await self._log.event(*row.event)
+        try:
+            received = None if row.event is None else await log.event(*row.event)
+        except LogUnavailable as error:
+            self._narrator.warn(printable(str(error)))
+            return ""
         if received is None:
             return ""
         event = received.event
         about = event.detail.get("relative-path") or event.detail.get("name") or event.id
         return printable(f"{event.detail_type} {about}")
 
-    async def _outcome(self, row: ExecutionRow) -> dict[str, Json]:
-        """What the last step says about the end."""
-        steps = await self._log.read(row.id, after_step=row.steps - 1)
-        for step in steps:
-            details = decode_step(step.body).events[-1].details or {}
-            return {
-                name: text
-                for name in ("error", "cause")
-                if isinstance(text := details.get(name), str)
-            }
-        return {}
+
+def _reasons(last: HistoryEvent) -> dict[str, Json]:
+    """What the last event says about the end."""
+    details = last.details or {}
+    return {name: text for name in ("error", "cause") if isinstance(text := details.get(name), str)}
 
 
 def _label(row: ExecutionRow) -> str:

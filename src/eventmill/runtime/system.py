@@ -20,7 +20,7 @@ from eventmill.objects.s3 import S3ObjectStore
 from eventmill.ports import Clock, EventLog, Executor, Invocation, ObjectStore, Sensor
 from eventmill.runtime.catalog import Catalog
 from eventmill.runtime.clock import SystemClock
-from eventmill.runtime.engine import Engine
+from eventmill.runtime.engine import Engine, Listener
 from eventmill.runtime.housekeeping import Housekeeping
 from eventmill.runtime.project import Project
 from eventmill.runtime.router import Router
@@ -46,15 +46,17 @@ class System:
     supervisor: Supervisor
     watches: tuple[Watch, ...]
     recovered: int  # executions taken up from the last server
-    began_ms: int  # before anything ran
-    newest_before: int  # the newest execution of the servers before, 0 when there is none
     broken: "asyncio.Future[None]"  # fails when a part of the system has failed for good
     stop_sensing: Callable[[], Awaitable[None]]  # stops the sensors, ahead of all the rest
 
 
 @asynccontextmanager
-async def running(settings: Settings, project: Project) -> AsyncIterator[System]:
+async def running(
+    settings: Settings, project: Project, listener: Listener | None = None
+) -> AsyncIterator[System]:
     """Everything a project needs: open inside the block, closed in reverse order after it.
+
+    `listener` hears of all that starts and ends from the first moment on.
 
     Raises:
         LogError: The data folder is in use, damaged, of a newer version or cannot be written.
@@ -75,7 +77,16 @@ async def running(settings: Settings, project: Project) -> AsyncIterator[System]
             catalog.add(workflow.name, workflow.text)
         dispatch = LambdaFunction(executor)
         datasets = StoredDatasets(await stack.enter_async_context(_object_store(settings)))
-        engine = Engine(log, clock, catalog, dispatch, datasets, settings.home, settings.quotas)
+        engine = Engine(
+            log,
+            clock,
+            catalog,
+            dispatch,
+            datasets,
+            settings.home,
+            settings.quotas,
+            listener=listener,
+        )
         stack.callback(engine.close)
         supervisor = Supervisor(log, clock, Router(log, engine, catalog))
         watches = _watches(settings, project, clock)
@@ -89,8 +100,6 @@ async def running(settings: Settings, project: Project) -> AsyncIterator[System]
             sign=_signer(settings),
         )
         stack.push_async_callback(housekeeping.end)
-        newest_before = await log.newest_id()
-        began_ms = clock.now_ms()
         recovered = await engine.recover()
         background = await stack.enter_async_context(_background())
         background.start(engine.keep_time())
@@ -106,8 +115,6 @@ async def running(settings: Settings, project: Project) -> AsyncIterator[System]
             supervisor=supervisor,
             watches=watches,
             recovered=recovered,
-            began_ms=began_ms,
-            newest_before=newest_before,
             broken=background.broken,
             stop_sensing=lambda: _cancelled(sensors),
         )

@@ -154,8 +154,6 @@ async def api(case: Case, folder: Path) -> AsyncIterator[Api]:
             ),
             watches=(),
             recovered=0,
-            began_ms=0,
-            newest_before=0,
             broken=broken,
             stop_sensing=_nothing,
         )

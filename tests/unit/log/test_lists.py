@@ -48,7 +48,7 @@ def test_no_list_of_executions_scans_or_sorts(
 ) -> None:
     with closing(open_for_writing(tmp_path / "log.db", 0)) as connection:
         asked = Asked(connection)
-        queries.executions(asked, machine, status, map_run, before, 10)  # type: ignore[arg-type]  # it is one, as far as is asked
+        queries.executions(asked, machine, status, map_run, before, 10)  # type: ignore[arg-type]  # a stand-in
         plan = asked.plan()
 
     assert not [step for step in plan if "TEMP B-TREE" in step]
@@ -67,10 +67,10 @@ def test_no_list_of_map_runs_or_events_scans_or_sorts(tmp_path: Path) -> None:
     with closing(open_for_writing(tmp_path / "log.db", 0)) as connection:
         asked = Asked(connection)
         plans = []
-        queries.map_runs(asked, 1)  # type: ignore[arg-type]  # it is one, as far as is asked
+        queries.map_runs(asked, 1)  # type: ignore[arg-type]  # a stand-in
         plans.append(asked.plan())
         for before in BEFORE:
-            queries.inbox(asked, before, 10)  # type: ignore[arg-type]  # it is one, as far as is asked
+            queries.inbox(asked, before, 10)  # type: ignore[arg-type]  # a stand-in
             plans.append(asked.plan())
 
     assert [plan[0].split(" USING")[0] for plan in plans] == [
