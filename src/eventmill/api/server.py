@@ -5,7 +5,7 @@ import errno
 import os
 import socket
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import Final
 
 import uvicorn
@@ -19,6 +19,8 @@ from eventmill.runtime.system import System
 _GRACE_SECONDS: Final = 2
 # Longer than clients keep idle connections, so that it is never the server who closes one first.
 _KEEP_ALIVE_SECONDS: Final = 75
+# How often the Date header changes.
+_DATE_SECONDS: Final = 1
 
 
 @record
@@ -69,7 +71,7 @@ async def serving(system: System, host: str, port: int) -> AsyncIterator[Address
         await server.ready.wait()
         yield Address(host=bound_host, port=bound_port)
     finally:
-        server.should_exit = True
+        server.stop()
         await serve
 
 
@@ -79,10 +81,23 @@ class _Server(uvicorn.Server):
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)
         self.ready = asyncio.Event()
+        self._stopped = asyncio.Event()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         self.ready.set()
+
+    def stop(self) -> None:
+        """Begin to end."""
+        self.should_exit = True
+        self._stopped.set()
+
+    async def main_loop(self) -> None:
+        """Wait for `stop`. uvicorn's own loop wakes ten times a second for that."""
+        while not await self.on_tick(0):  # keeps the Date of answers up to date
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_DATE_SECONDS):
+                    await self._stopped.wait()
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:

@@ -90,15 +90,7 @@ async def running(
         stack.callback(engine.close)
         supervisor = Supervisor(log, clock, Router(log, engine, catalog))
         watches = _watches(settings, project, clock)
-        housekeeping = Housekeeping(
-            log,
-            clock,
-            settings.retention,
-            rows=settings.checkpoint_rows,
-            definitions=catalog.digests,
-            sensors=[watch.sensor.name for watch in watches],
-            sign=_signer(settings),
-        )
+        housekeeping = _housekeeping(settings, log, clock, catalog, watches)
         stack.push_async_callback(housekeeping.end)
         recovered = await engine.recover()
         background = await stack.enter_async_context(_background())
@@ -118,6 +110,24 @@ async def running(
             broken=background.broken,
             stop_sensing=lambda: _cancelled(sensors),
         )
+
+
+def _housekeeping(
+    settings: Settings,
+    log: SqliteEventLog,
+    clock: Clock,
+    catalog: Catalog,
+    watches: Sequence[Watch],
+) -> Housekeeping:
+    return Housekeeping(
+        log,
+        clock,
+        settings.retention,
+        rows=settings.checkpoint_rows,
+        definitions=catalog.digests,
+        sensors=[watch.sensor.name for watch in watches],
+        sign=_signer(settings),
+    )
 
 
 def _signer(settings: Settings) -> Sign | None:

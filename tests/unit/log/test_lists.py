@@ -47,8 +47,8 @@ def test_no_list_of_executions_scans_or_sorts(
     before: int | None,
 ) -> None:
     with closing(open_for_writing(tmp_path / "log.db", 0)) as connection:
-        asked = Asked(connection)
-        queries.executions(asked, machine, status, map_run, before, 10)  # type: ignore[arg-type]  # a stand-in
+        asked: Any = Asked(connection)
+        queries.executions(asked, machine, status, map_run, before, 10)
         plan = asked.plan()
 
     assert not [step for step in plan if "TEMP B-TREE" in step]
@@ -65,12 +65,12 @@ def test_no_list_of_executions_scans_or_sorts(
 
 def test_no_list_of_map_runs_or_events_scans_or_sorts(tmp_path: Path) -> None:
     with closing(open_for_writing(tmp_path / "log.db", 0)) as connection:
-        asked = Asked(connection)
+        asked: Any = Asked(connection)
         plans = []
-        queries.map_runs(asked, 1)  # type: ignore[arg-type]  # a stand-in
+        queries.map_runs(asked, 1)
         plans.append(asked.plan())
         for before in BEFORE:
-            queries.inbox(asked, before, 10)  # type: ignore[arg-type]  # a stand-in
+            queries.inbox(asked, before, 10)
             plans.append(asked.plan())
 
     assert [plan[0].split(" USING")[0] for plan in plans] == [
