@@ -217,7 +217,8 @@ class Calls:
                 result = function(decode_json(call.invocation.payload.text), context)
                 point("after-handler")
                 if inspect.isawaitable(result):
-                    self._call_soon(self._continue, call, result)
+                    if not self._call_soon(self._continue, call, result):
+                        _discard(result)
                     return
                 answer = returned(call.invocation, result)
             except BaseException as error:  # it would end the thread without an answer
@@ -227,17 +228,22 @@ class Calls:
         scope = contextvars.copy_context()
         self._threads.submit(lambda: scope.run(work))
 
-    def _call_soon(self, function: Callable[..., None], *arguments: object) -> None:
+    def _call_soon(self, function: Callable[..., None], *arguments: object) -> bool:
         try:
             self._loop.call_soon_threadsafe(function, *arguments)
         except RuntimeError:  # the loop was closed while the thread ran: nobody is left to tell
-            return
+            return False
+        return True
 
     def _continue(self, call: Call, result: Awaitable[Any]) -> None:
         # A decorator made an `async def` look like a plain function.
-        call.task = self._loop.create_task(self._run(call, lambda _event, _context: result, None))
         if call.stopped:
-            call.task.cancel()
+            _discard(result)
+            self._end(call, _STOPPED)
+            return
+        call.began = False  # of what is awaited, nothing has run
+        call.task = self._loop.create_task(self._run(call, lambda _event, _context: result, None))
+        call.task.add_done_callback(lambda _: _discard(result))
 
     def _expire(self, invocation: int) -> None:
         call = self._running[invocation]
@@ -268,6 +274,12 @@ class Calls:
 
 
 _STOPPED: Final = Raised(error="CancelledError", cause="")
+
+
+def _discard(result: Awaitable[Any]) -> None:
+    """Have no coroutine complain that nobody awaits it; one that was awaited is over already."""
+    if inspect.iscoroutine(result):
+        result.close()
 
 
 def _ignore_heartbeat() -> None:

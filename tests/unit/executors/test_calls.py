@@ -1,8 +1,12 @@
 """Calls that are stopped before they began leave nothing behind."""
 
 import asyncio
+import gc
+import threading
 import time
 from typing import Any
+
+import pytest
 
 from eventmill.executors.calls import Calls, Handler
 from eventmill.model import EMPTY_OBJECT
@@ -78,3 +82,37 @@ async def test_a_plain_function_that_returns_a_coroutine_is_awaited() -> None:
     answer = await future
     assert not isinstance(answer, Raised)
     assert answer.output.value == "awaited"
+
+
+@pytest.mark.filterwarnings("error::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.parametrize("when", ["in its thread", "as it is about to be awaited"])
+async def test_a_coroutine_that_is_never_awaited_since_its_call_was_stopped_does_not_complain(
+    when: str,
+) -> None:
+    loop, returned, may_return = asyncio.get_running_loop(), asyncio.Event(), threading.Event()
+
+    async def inner() -> str:
+        raise AssertionError("it was stopped before it was awaited")
+
+    def work(event: object, context: object) -> object:
+        loop.call_soon_threadsafe(returned.set)
+        assert may_return.wait(10)
+        return inner()
+
+    calls = calls_of(work, is_async=False)
+    future: asyncio.Future[Answer] = loop.create_future()
+    calls.start(invocation(1), future.set_result)
+    await returned.wait()
+    if when == "in its thread":
+        calls.stop(1)
+        may_return.set()
+    else:
+        call = calls._running[1]
+        calls._continue(call, inner())
+        calls.stop(1)
+    assert await asyncio.wait_for(future, 10) == Raised(error="CancelledError", cause="")
+    assert len(calls) == 0
+    await calls.drained()
+    may_return.set()
+    calls.close()
+    gc.collect()
