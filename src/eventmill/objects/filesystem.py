@@ -11,7 +11,6 @@ import asyncio
 import errno
 import hashlib
 import os
-import secrets
 import stat
 from collections.abc import AsyncIterable, AsyncIterator, Iterator
 from itertools import islice
@@ -19,11 +18,11 @@ from pathlib import Path
 from typing import BinaryIO, Final
 
 from eventmill.errors import ObjectDoesNotExist, ObjectStoreError
+from eventmill.objects import unfinished
 from eventmill.ports import StoredObject
 
 _PIECE_BYTES: Final = 64 * 1024
 _OBJECTS_PER_LOOK: Final = 500
-_UNFINISHED: Final = ".eventmill-unfinished-"  # how the names of files begin that are being written
 _ABSENT: Final = (errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG)
 
 
@@ -66,18 +65,23 @@ class FilesystemObjectStore:
         target = folder / _path(bucket, key, ObjectStoreError)
         if key.endswith("/"):
             return await self._write_marker(target, key, content)
-        unfinished = folder / f"{_UNFINISHED}{secrets.token_hex(8)}"
         try:
-            with await asyncio.to_thread(_create, unfinished) as file:
+            file, path = await asyncio.to_thread(unfinished.create, folder)
+            try:
                 size = 0
                 async for piece in content:
                     size += await asyncio.to_thread(_write_piece, file, piece)
-                await asyncio.to_thread(_finish, file, unfinished, target, folder)
+                await asyncio.to_thread(_finish, file, path, target, folder)
+            finally:
+                path.unlink(missing_ok=True)
+                file.close()
         except OSError as error:
             raise _refused(f"{bucket}/{key}", error) from error
-        finally:
-            unfinished.unlink(missing_ok=True)
         return size
+
+    async def remove_abandoned(self) -> int:
+        """Remove what killed writers have left in the buckets, and return how many files."""
+        return await asyncio.to_thread(unfinished.remove_abandoned, self._root)
 
     async def _write_marker(self, target: Path, key: str, content: AsyncIterable[bytes]) -> int:
         async for piece in content:
@@ -137,7 +141,7 @@ def _path(bucket: str, key: str, error: type[ObjectStoreError]) -> Path:
         ObjectStoreError: The key is not the path of a file inside a folder; of type `error`.
     """
     parts = key.removesuffix("/").split("/")
-    if {"", ".", ".."} & set(parts) or "\0" in key or parts[0].startswith(_UNFINISHED):
+    if {"", ".", ".."} & set(parts) or "\0" in key or parts[0].startswith(unfinished.PREFIX):
         raise error(
             f"The specified key does not exist: {bucket}/{key!r} is no path inside of a folder"
         )
@@ -151,7 +155,7 @@ def _walk(folder: Path, prefix: str, beginning: str = "") -> Iterator[StoredObje
             names = sorted(
                 (os.fsencode(f"{each.name}/" if each.is_dir(follow_symlinks=False) else each.name))
                 for each in entries
-                if each.name.startswith(beginning) and not each.name.startswith(_UNFINISHED)
+                if each.name.startswith(beginning) and not each.name.startswith(unfinished.PREFIX)
             )
     except OSError as error:
         if error.errno in _ABSENT:
@@ -207,10 +211,6 @@ def _read_piece(file: BinaryIO, name: str) -> bytes:
         raise _refused(name, error) from error
 
 
-def _create(path: Path) -> BinaryIO:
-    return path.open("xb", buffering=0)
-
-
 def _write_piece(file: BinaryIO, piece: bytes) -> int:
     rest = memoryview(piece)
     while rest:
@@ -218,11 +218,11 @@ def _write_piece(file: BinaryIO, piece: bytes) -> int:
     return len(piece)
 
 
-def _finish(file: BinaryIO, unfinished: Path, target: Path, bucket: Path) -> None:
+def _finish(file: BinaryIO, path: Path, target: Path, bucket: Path) -> None:
     """Put the finished file in its place, so that a loss of power leaves the old or the new."""
     os.fsync(file.fileno())
     _make_folders(target.parent)
-    unfinished.replace(target)
+    path.replace(target)
     _sync_folder(target.parent)
     if bucket != target.parent:
         _sync_folder(bucket)

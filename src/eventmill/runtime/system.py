@@ -155,7 +155,9 @@ async def _object_store(settings: Settings) -> AsyncIterator[ObjectStore]:
         async with S3ObjectStore.open(endpoint=where.endpoint, region=where.region) as store:
             yield store
     else:
-        yield FilesystemObjectStore(settings.buckets)
+        folder = FilesystemObjectStore(settings.buckets)
+        await folder.remove_abandoned()
+        yield folder
 
 
 def _executor(
