@@ -87,12 +87,26 @@ class Progress:
 
 
 @record
+class Snapshot:
+    """What the steps of an execution up to `step` come to: a cache, and never the truth.
+
+    `body` is what `eventmill.machine.snapshot` wrote under `layout`.
+    """
+
+    execution: int
+    step: int
+    layout: int
+    body: bytes
+
+
+@record
 class ExecutionHistory:
-    """An execution as it stands: with the bodies of all its steps and when it will be woken."""
+    """An execution as it stands: with the bodies of its steps and when it will be woken."""
 
     row: ExecutionRow
-    bodies: Sequence[bytes]  # of step 1, 2, 3, …
+    bodies: Sequence[bytes]  # of all steps after the snapshot's; of step 1, 2, 3, … without one
     due_ms: int | None  # what its timer says; None without one
+    snapshot: Snapshot | None = None
 
 
 @record
@@ -160,6 +174,8 @@ class Transaction:
     * `sensor_state` maps (sensor, key) to what the sensor remembers; None forgets it.
     * `definitions` maps digests to definition texts; those already known are left alone.
     * `map_runs` are new Map Runs, and `map_run_changes` maps (execution, event) to what is new.
+    * `snapshots` take the place of those from before. That of a step which is not there is left
+      out; that of an execution goes when it has ended.
     """
 
     event: TriggerEvent | None = None
@@ -172,6 +188,7 @@ class Transaction:
     definitions: Mapping[str, str] | None = None
     map_runs: Sequence[MapRunRow] = ()
     map_run_changes: Mapping[tuple[int, int], MapRunChange] | None = None
+    snapshots: Sequence[Snapshot] = ()
 
 
 class EventLog(Protocol):
@@ -234,8 +251,13 @@ class EventLog(Protocol):
         """Executions by their ids, in order of these, each as it stood at one instant.
 
         Ids that no execution has are passed over. Many are read at once, but never more than some
-        MiB and one execution.
+        MiB and one execution. A snapshot that is not as it was written, or not of a step of this
+        log, is told in a warning and passed over.
         """
+        ...
+
+    async def snapshot(self, execution: int) -> Snapshot | None:
+        """The snapshot of an execution, as `histories` would give it."""
         ...
 
     async def due(self, now_ms: int, *, limit: int) -> Sequence[tuple[int, int]]:

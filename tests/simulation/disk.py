@@ -15,6 +15,7 @@ from eventmill.ports import (
     InboxEvent,
     MapRunRow,
     Progress,
+    Snapshot,
     StepRow,
     StoredStep,
     Transaction,
@@ -255,7 +256,16 @@ class Connection:
                 yield history
 
     async def _history(self, execution: int) -> list[ExecutionHistory]:
-        return [each async for each in self._memory.histories([execution])]
+        found = [each async for each in self._memory.histories([execution])]
+        for each in found:
+            if each.snapshot is not None:
+                step = f"{_short(execution)}.{each.snapshot.step}"
+                self._disk.trace.note(f"restores: {step} and {len(each.bodies)} steps")
+        return found
+
+    async def snapshot(self, execution: int) -> Snapshot | None:
+        """See `EventLog.snapshot`."""
+        return await self._ask(partial(self._memory.snapshot, execution))
 
     async def due(self, now_ms: int, *, limit: int) -> Sequence[tuple[int, int]]:
         """See `EventLog.due`."""
@@ -317,6 +327,7 @@ def described(transaction: Transaction) -> str:
     parts = [f"event {transaction.event.id}" if transaction.event else ""]
     parts += [f"new {_short(row.id)} {row.name}" for row in transaction.created]
     parts += [f"step {_short(each.execution)}.{each.step}" for each in transaction.steps]
+    parts += [f"snapshot {_short(each.execution)}.{each.step}" for each in transaction.snapshots]
     parts += [f"end {_short(id)} {end[0]}" for id, end in (transaction.finished or {}).items()]
     parts += [f"timer {_short(id)} {due}" for id, due in (transaction.timers or {}).items()]
     parts += [f"map run {_short(run.execution)}/{run.map_run}" for run in transaction.map_runs]

@@ -8,6 +8,7 @@ from eventmill.model import AWS_QUOTAS
 from eventmill.runtime.catalog import Catalog
 from eventmill.runtime.engine import Engine
 from eventmill.runtime.router import Router
+from eventmill.runtime.snapshots import SnapshotRule
 from eventmill.runtime.supervisor import Supervisor, Watch
 from eventmill.triggers.listeners import Listeners
 from tests.simulation.disk import Connection
@@ -42,6 +43,7 @@ class Server:
             AWS_QUOTAS,
             new_seed=lambda: chaos.random.getrandbits(62),
             weight_max=chaos.plan.weight_max,
+            snapshot_rule=_rule(chaos.plan.snapshots),
         )
         router = Router(self.connection, self.engine, self.catalog)
         self._supervisor = Supervisor(self.connection, clock, router)
@@ -85,3 +87,13 @@ class Server:
             self.work.cancel()
             await asyncio.gather(self.work, return_exceptions=True)
         self.engine.close()
+
+
+def _rule(snapshots: tuple[float, float] | None) -> SnapshotRule:
+    """Histories are short here, so that snapshots must be cheap to be made at all."""
+    if snapshots is None:
+        return SnapshotRule()
+    leaving_us, staying_us = snapshots
+    return SnapshotRule(
+        leaving_us=leaving_us, staying_us=staying_us, snapshot_us=0, snapshot_byte_us=0
+    )

@@ -71,6 +71,7 @@ def test_the_seeds_bring_every_kind_of_disaster() -> None:
     ):
         assert seen[what] > 3, f"{what} in {seen}"
     assert sum(count for what, count in seen.items() if what.startswith("again:")) > 20
+    assert sum(count for what, count in seen.items() if what.startswith("restores:")) > 50
     assert sum(count for what, count in seen.items() if what.startswith("hangs:")) > 3
     assert sum(count for what, count in seen.items() if what.startswith("cancelled:")) > 3
 

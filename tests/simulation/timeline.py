@@ -111,6 +111,7 @@ class Plan:
     slow: float = 0.0  # of anything that takes time
     shock: float = 0.0  # that the clock is set back in the pause after a refusal
     weight_max: int = 1_000_000  # of executions in memory
+    snapshots: tuple[float, float] | None = None  # what a tail must cost; None as always
     fuses: tuple[int, ...] = ()  # lines that each server lives to write
     crashes: tuple[int, ...] = ()
     leaps: tuple[tuple[int, int], ...] = ()  # (when, by how much)
@@ -145,6 +146,7 @@ class Plan:
                 for _ in range(random.choice((0, 0, 1, 2)))
             ),
             shock=random.choice((0.0, 0.0, 0.0, 0.2)),
+            snapshots=(random.choice((0, 0, 40, 90)), random.choice((0, 30, 90, 200))),
         )
 
 

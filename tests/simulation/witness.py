@@ -13,7 +13,7 @@ from eventmill.machine.execution import RUNNING, Execution, Identity
 from eventmill.machine.facts import Fact, TaskFailed, TaskHeartbeat, TaskSucceeded
 from eventmill.machine.history import HistoryEvent
 from eventmill.ports import ExecutionRow, MapRunRow
-from eventmill.runtime.replay import replay, verify
+from eventmill.runtime.replay import replay, snapshot_holds, verify
 from tests.property.comparison import differences
 from tests.simulation.server import Server
 
@@ -90,6 +90,18 @@ class Witness:
         for live in list(server.engine._live.values()):
             if live.in_flight == 0 and live.execution.status:
                 self._compare(live.row, live.execution)
+        self._check_snapshots()
+
+    def _check_snapshots(self) -> None:
+        """Each says what the steps of its execution say."""
+        for id, stored in self._memory._snapshots.items():
+            row = self._row_by_id(id)
+            self._must(row is not None and row.status == RUNNING, f"{id} has a snapshot")
+            assert row is not None
+            identity = Identity.of(row.arn, row.state_machine_arn)
+            steps = _at_once(self._memory.read(id))
+            holds = snapshot_holds(identity, self._definition(row), steps, stored)
+            self._must(holds, f"the snapshot of {row.name} is not what its steps say")
 
     def next_due_ms(self, server: Server) -> int | None:
         """When the next one is due, in the log or in the memory of a server that is up."""
@@ -158,6 +170,8 @@ class Witness:
         self._must(problem is None, f"the chain is broken: {problem}")
         timers = _at_once(self._memory.due(2**63, limit=_ALL))
         self._must(not timers, f"timers are left over: {timers}")
+        snapshots = self._memory._snapshots
+        self._must(not snapshots, f"snapshots are left over: {snapshots}")
         for row in self._rows():
             self._check_execution(row)
             self._check_keys(row)

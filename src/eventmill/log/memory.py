@@ -18,6 +18,7 @@ from eventmill.ports import (
     InboxEvent,
     MapRunRow,
     Progress,
+    Snapshot,
     StepRow,
     StoredStep,
     Transaction,
@@ -55,6 +56,7 @@ class MemoryEventLog:
         self._definitions: dict[str, str] = {}
         self._map_runs: dict[tuple[int, int], MapRunRow] = {}
         self._children: dict[tuple[int, int], list[int]] = {}  # in order of their indexes
+        self._snapshots: dict[int, Snapshot] = {}
 
     def commit(self, transaction: Transaction) -> "asyncio.Future[None]":
         """See `EventLog.commit`."""
@@ -163,11 +165,18 @@ class MemoryEventLog:
         """See `EventLog.histories`."""
         for each in sorted(set(executions)):
             if each in self._executions:
+                found = self._snapshots.get(each)
+                after = 0 if found is None else found.step
                 yield ExecutionHistory(
                     row=self._row(each),
-                    bodies=[row.body for row in self._histories[each]],
+                    bodies=[row.body for row in self._histories[each][after:]],
                     due_ms=self._timers.get(each),
+                    snapshot=found,
                 )
+
+    async def snapshot(self, execution: int) -> Snapshot | None:
+        """See `EventLog.snapshot`."""
+        return self._snapshots.get(execution)
 
     async def due(self, now_ms: int, *, limit: int) -> Sequence[tuple[int, int]]:
         """See `EventLog.due`."""
@@ -273,9 +282,13 @@ class MemoryEventLog:
             self._create(row)
         for step in transaction.steps:
             self._append(step)
+        for snapshot in transaction.snapshots:
+            if snapshot.step <= len(self._histories.get(snapshot.execution, ())):
+                self._snapshots[snapshot.execution] = snapshot
         for execution, (status, stop_ms) in (transaction.finished or {}).items():
             row = self._executions[execution]
             self._executions[execution] = replace(row, status=status, stop_ms=stop_ms)
+            self._snapshots.pop(execution, None)
         for run in transaction.map_runs:
             self._map_runs[run.execution, run.map_run] = run
         for key, change in (transaction.map_run_changes or {}).items():

@@ -2,12 +2,13 @@
 
 import json
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import groupby
 from typing import Any, Final
 
 from eventmill.errors import LogDamaged
-from eventmill.log import records
+from eventmill.log import records, snapshots
 from eventmill.log.chain import GENESIS
 from eventmill.machine.execution import RUNNING
 from eventmill.ports import (
@@ -18,6 +19,7 @@ from eventmill.ports import (
     InboxEvent,
     MapRunRow,
     Progress,
+    Snapshot,
     StepRow,
     StoredStep,
 )
@@ -188,10 +190,12 @@ def histories(
 ) -> tuple[Sequence[ExecutionHistory], int]:
     """The first of some executions, in order of `ids`, and the last id that was looked at.
 
-    No further one is begun once their steps have `bytes_max` bytes.
+    No further one is begun once their steps and snapshots have `bytes_max` bytes.
     """
+    found_snapshots: dict[int, Snapshot] = {}
     with _one_instant(connection):
-        bodies, last = _bodies(connection, ids, bytes_max)
+        stored = _stored(connection, ids, found_snapshots)
+        bodies, last = _bodies(stored, bytes_max, ids[-1])
         seen = [id_ for id_ in ids if id_ <= last]
         marks = ", ".join("?" * len(seen))
         found = connection.execute(f"{_EXECUTION} WHERE id IN ({marks}) ORDER BY id", seen)
@@ -202,21 +206,47 @@ def histories(
             )
         )
     return [
-        ExecutionHistory(row=row, bodies=bodies.get(row.id, []), due_ms=due_ms.get(row.id))
+        ExecutionHistory(
+            row=row,
+            bodies=bodies.get(row.id, [])[row.id in found_snapshots :],
+            due_ms=due_ms.get(row.id),
+            snapshot=found_snapshots.get(row.id),
+        )
         for row in rows
     ], last
 
 
+def _stored(
+    connection: sqlite3.Connection, ids: Sequence[int], found: dict[int, Snapshot]
+) -> Iterator[tuple[int, bytes]]:
+    """The bodies of executions in order of `ids`: of the snapshot, which is put into `found`, and
+    of the steps after it; of all steps where there is none.
+    """
+    shortened = snapshots.known(connection, ids)
+    for is_shortened, run in groupby(ids, shortened.__contains__):
+        if not is_shortened:
+            asked = [*run]
+            yield from connection.execute(
+                "SELECT execution, body FROM steps "
+                f"WHERE execution IN ({', '.join('?' * len(asked))}) ORDER BY execution, step",
+                asked,
+            )
+            continue
+        for id_ in run:
+            snapshot = snapshots.read(connection, id_)
+            if snapshot is not None:
+                found[id_] = snapshot
+                yield id_, snapshot.body
+            after = 0 if snapshot is None else snapshot.step
+            yield from ((id_, row.body) for row in read(connection, id_, after))
+
+
 def _bodies(
-    connection: sqlite3.Connection, ids: Sequence[int], bytes_max: int
+    stored: Iterable[tuple[int, bytes]], bytes_max: int, last: int
 ) -> tuple[dict[int, list[bytes]], int]:
     bodies: dict[int, list[bytes]] = {}
     size = 0
-    for id_, body in connection.execute(
-        f"SELECT execution, body FROM steps WHERE execution IN ({', '.join('?' * len(ids))}) "
-        "ORDER BY execution, step",
-        ids,
-    ):
+    for id_, body in stored:
         if id_ in bodies:
             bodies[id_].append(body)
         elif size >= bytes_max:
@@ -224,7 +254,7 @@ def _bodies(
         else:
             bodies[id_] = [body]
         size += len(body)
-    return bodies, ids[-1]
+    return bodies, last
 
 
 @contextmanager

@@ -118,6 +118,7 @@ def remove(
     ended = connection.execute(_EXECUTIONS, (json.dumps(executions),)).fetchall()
     ids = [id_ for _, _, id_ in ended]
     _INSERT_REMOVING.run(connection, [*ids])
+    _delete(connection, "snapshots", "execution", ids)
     going: dict[str, list[_Row]] = {
         "executions": [(position, hash_) for position, hash_, _ in ended],
         "inbox": connection.execute(_EVENTS, (json.dumps(events),)).fetchall(),

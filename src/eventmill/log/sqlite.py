@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final, Self, TypeVar
 
 from eventmill.errors import LogUnavailable
-from eventmill.log import lock, queries
+from eventmill.log import lock, queries, snapshots
 from eventmill.log.checkpoints import Checkpoint, Sign, store_checkpoint
 from eventmill.log.connection import Connection, connected
 from eventmill.log.database import open_for_reading, open_for_writing
@@ -23,6 +23,7 @@ from eventmill.ports import (
     InboxEvent,
     MapRunRow,
     Progress,
+    Snapshot,
     StepRow,
     StoredStep,
     Transaction,
@@ -190,6 +191,10 @@ class SqliteEventLog:
             for history in page:
                 yield history
             rest = rest[bisect_right(rest, last) :]
+
+    async def snapshot(self, execution: int) -> Snapshot | None:
+        """See `EventLog.snapshot`."""
+        return await self._reader.run(snapshots.read, execution)
 
     async def due(self, now_ms: int, *, limit: int) -> Sequence[tuple[int, int]]:
         """See `EventLog.due`."""

@@ -8,7 +8,8 @@ that slows the writer to a hundredth; so rows go in by hundreds.
 import sqlite3
 from typing import Final, TypeAlias
 
-from eventmill.ports import ExecutionRow, MapRunChange, MapRunRow
+from eventmill.log import snapshots
+from eventmill.ports import ExecutionRow, MapRunChange, MapRunRow, Snapshot
 
 Cell: TypeAlias = "int | float | str | bytes | None"
 
@@ -74,6 +75,7 @@ _REMEMBER: Final = Bulk(
     " ON CONFLICT (sensor, key) DO UPDATE SET value = excluded.value",
 )
 _FORGET: Final = Bulk("DELETE FROM sensor_state WHERE (sensor, key) IN (VALUES ", "(?, ?)", ")")
+_REMOVE_SNAPSHOTS: Final = Bulk("DELETE FROM snapshots WHERE execution IN (", "?", ")")
 _INSERT_DEFINITIONS: Final = Bulk(
     "INSERT INTO definitions (digest, text) VALUES ", "(?, ?)", " ON CONFLICT (digest) DO NOTHING"
 )
@@ -90,6 +92,7 @@ class Rows:
         "map_run_changes",
         "map_runs",
         "sensor_state",
+        "snapshots",
         "steps",
         "timers",
     )
@@ -104,6 +107,7 @@ class Rows:
         self.timers: dict[int, int | None] = {}
         self.sensor_state: dict[tuple[str, str], bytes | None] = {}
         self.definitions: dict[str, str] = {}
+        self.snapshots: list[Snapshot] = []
 
     def add_execution(self, row: ExecutionRow, position: int, hash: bytes) -> None:
         """Add a new execution."""
@@ -150,10 +154,12 @@ class Rows:
         _INSERT_EVENTS.run(connection, self.events)
         _INSERT_EXECUTIONS.run(connection, self.executions)
         _INSERT_STEPS.run(connection, self.steps)
+        snapshots.store(connection, self.snapshots)
         if self.finished:
             _FINISH_EXECUTIONS.run(
                 connection, [cell for id_, end in self.finished.items() for cell in (id_, *end)]
             )
+            _REMOVE_SNAPSHOTS.run(connection, [*self.finished])
         _INSERT_MAP_RUNS.run(connection, self.map_runs)
         for (execution, map_run), change in self.map_run_changes:
             cells: list[Cell] = [execution, map_run, change.status, change.stop_ms, change.items]

@@ -193,6 +193,8 @@ class Writer:
             rows.add_map_run(run)
         if transaction.map_run_changes:
             rows.map_run_changes += transaction.map_run_changes.items()
+        if transaction.snapshots:
+            rows.snapshots += transaction.snapshots
         if transaction.definitions:
             for digest, text in transaction.definitions.items():
                 rows.definitions.setdefault(digest, text)

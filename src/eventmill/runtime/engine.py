@@ -28,6 +28,7 @@ from eventmill.runtime.ends import Ends
 from eventmill.runtime.loading import Live, Loading, Taken, Told
 from eventmill.runtime.map_run_rows import map_runs_begun, map_runs_changed
 from eventmill.runtime.map_runs import ChildStart, MapRuns
+from eventmill.runtime.snapshots import SnapshotRule
 from eventmill.runtime.starting import Start, Starting, seeds, weight
 from eventmill.runtime.timekeeper import NEVER_MS, Timekeeper
 from eventmill.runtime.work import Dispatch, Work, asked_by
@@ -78,6 +79,7 @@ class Engine:
         new_seed: Callable[[], int] | None = None,
         stay_ms: int | None = _STAY_MS,
         weight_max: int = _WEIGHT_MAX,
+        snapshot_rule: SnapshotRule | None = None,
     ) -> None:
         """Take the parts; nothing runs before `recover`.
 
@@ -85,11 +87,13 @@ class Engine:
         random numbers are drawn from. One that only waits leaves memory, unless it is due within
         `stay_ms`; with None all of them stay. With `weight_max` executions in memory (one of
         160 KiB counts as eleven) a start waits.
+        `snapshot_rule` says when one of a long history is stored as it stands.
         """
         self._events = log
         self._clock = clock
         self._listener = listener
         self._stay_ms = stay_ms
+        self._snapshot_rule = snapshot_rule or SnapshotRule()
         self._timekeeper = Timekeeper(log, clock, self._wake)
         self._admission = Admission(weight_max)
         self._live: dict[int, Live] = {}
@@ -236,12 +240,16 @@ class Engine:
         live.in_flight += 1
         due_ms, status = self._timer(live), live.execution.status
         body = encode_step(now_ms, step.fact, step.events)
+        live.tail_bytes += len(body)
         transaction = Transaction(
             steps=(StepRow(execution=live.id, step=live.step, body=body),),
             finished=None if status == RUNNING else {live.id: (status, now_ms)},
             timers=None if due_ms == live.timer_ms else {live.id: due_ms},
             map_runs=map_runs_begun(live.id, step),
             map_run_changes=map_runs_changed(live.id, step),
+            snapshots=()
+            if status != RUNNING
+            else self._snapshot_rule.taken(live, leaves=due_ms is not None),
         )
         live.timer_ms = due_ms
         future = self._events.commit(transaction)

@@ -17,7 +17,8 @@ from eventmill.errors import LogDamaged, LogUnavailable
 from eventmill.faults import point
 from eventmill.machine.execution import RUNNING, Execution, Identity, fold
 from eventmill.machine.facts import Fact
-from eventmill.ports import Clock, EventLog, ExecutionHistory, ExecutionRow, Transaction
+from eventmill.machine.snapshot import LAYOUT, restore
+from eventmill.ports import Clock, EventLog, ExecutionHistory, ExecutionRow, Snapshot, Transaction
 from eventmill.runtime.catalog import Catalog
 
 _log: Final = logging.getLogger(__name__)
@@ -36,7 +37,19 @@ Told: TypeAlias = tuple[Fact, Taken]
 class Live:
     """An execution in memory, with what the shell has to know about it."""
 
-    __slots__ = ("execution", "id", "in_flight", "row", "step", "timer_ms", "weight")
+    __slots__ = (
+        "execution",
+        "id",
+        "in_flight",
+        "row",
+        "snapshot_bytes",
+        "snapshot_event",
+        "snapshot_step",
+        "step",
+        "tail_bytes",
+        "timer_ms",
+        "weight",
+    )
 
     def __init__(self, row: ExecutionRow, definition: StateMachine) -> None:
         self.id = row.id
@@ -46,6 +59,26 @@ class Live:
         self.in_flight = 0  # transactions handed to the log and not yet durable
         self.timer_ms: int | None = None  # what the log's timer row says
         self.weight = 0  # what it counts in memory
+        self.snapshot_step = 0  # which step the last snapshot is of, with which event that ends
+        self.snapshot_event = 0
+        self.snapshot_bytes = 0
+        self.tail_bytes = 0  # in the steps after it
+
+    def restore(self, snapshot: Snapshot) -> None:
+        """Be as a snapshot says.
+
+        Raises:
+            ValueError: It cannot be read.
+        """
+        identity, definition = self.execution.identity, self.execution.machine
+        self.execution = restore(identity, definition, snapshot.body)
+        self.step = snapshot.step
+        self.has_snapshot(len(snapshot.body))
+
+    def has_snapshot(self, size: int) -> None:
+        """Take note that there is a snapshot of the last step, with so many bytes."""
+        self.snapshot_step, self.snapshot_event = self.step, self.execution.sequence
+        self.snapshot_bytes, self.tail_bytes = size, 0
 
 
 class Loading:
@@ -185,14 +218,30 @@ class Loading:
             return
         live = Live(row, definition)
         live.timer_ms = history.due_ms
-        for live.step, body in enumerate(history.bodies, 1):
+        for body in await self._tail(live, history):
             try:
                 fold(live.execution, decode_step(body).events)
             except ValueError as error:
                 raise LogDamaged(f"the history of {row.arn} cannot be read: {error}") from error
+            live.step += 1
+            live.tail_bytes += len(body)
             if live.step % _STEPS_PER_TURN == 0:
                 await asyncio.sleep(0)
         live.execution.abandoned.clear()
         live.execution.abandoned_runs.clear()
         self._loaded(live, self._told.pop(row.id))
         point("after-load")
+
+    async def _tail(self, live: Live, history: ExecutionHistory) -> Sequence[bytes]:
+        """Restore an execution from its snapshot, and return the steps that are to be folded."""
+        snapshot = history.snapshot
+        if snapshot is None:
+            return history.bodies
+        try:
+            if snapshot.layout == LAYOUT:  # otherwise another version of Eventmill wrote it
+                live.restore(snapshot)
+                return history.bodies
+        except ValueError as error:
+            _log.warning("the snapshot of %s is ignored: %s", live.row.arn, error)
+        steps = await self._events.read(live.id)
+        return [step.body for step in steps[: live.row.steps]]

@@ -10,8 +10,9 @@ from eventmill.codec import RecordedStep, decode_step, encode_step
 from eventmill.errors import ReplayMismatch
 from eventmill.machine.execution import Execution, Identity, evolve
 from eventmill.machine.history import HistoryEvent
+from eventmill.machine.snapshot import LAYOUT, snapshot
 from eventmill.machine.transition import advance
-from eventmill.ports import StepRow
+from eventmill.ports import Snapshot, StepRow
 
 
 def history(rows: Sequence[StepRow]) -> list[HistoryEvent]:
@@ -62,3 +63,19 @@ def verify(identity: Identity, machine: StateMachine, rows: Sequence[StepRow]) -
         if computed != row.body:
             raise ReplayMismatch(row.step, row.body, computed)
     return len(rows)
+
+
+def snapshot_holds(
+    identity: Identity, machine: StateMachine, rows: Sequence[StepRow], stored: Snapshot
+) -> bool:
+    """Whether a snapshot is, byte for byte, what the steps up to its own come to.
+
+    One of another layout is never read, so there is nothing wrong with it.
+
+    Raises:
+        ValueError: A step cannot be read.
+    """
+    if stored.layout != LAYOUT:
+        return True
+    before = rows[: stored.step]
+    return len(before) == stored.step and snapshot(replay(identity, machine, before)) == stored.body
