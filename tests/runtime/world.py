@@ -20,6 +20,7 @@ from eventmill.ports import EventLog, ExecutionRow, Transaction
 from eventmill.runtime.catalog import Catalog
 from eventmill.runtime.engine import Engine, Listener
 from eventmill.runtime.replay import history, verify
+from eventmill.runtime.snapshots import SnapshotRule
 from eventmill.runtime.starting import Start
 from tests.runtime.virtual_clock import VirtualClock
 
@@ -39,11 +40,13 @@ class World:
         *,
         buckets: Path = Path("/nowhere"),
         weight_max: int = 20_000,
+        snapshot_rule: SnapshotRule | None = None,
         listener: Listener | None = None,
     ) -> None:
         self.log, self.clock, self.quotas = log, clock, quotas
         self._handlers, self._machines = handlers, machines
         self._weight_max = weight_max
+        self._snapshot_rule = snapshot_rule
         self._listener = listener
         self._datasets = StoredDatasets(FilesystemObjectStore(buckets))
 
@@ -63,6 +66,7 @@ class World:
             self.quotas,
             listener=self._listener,
             weight_max=self._weight_max,
+            snapshot_rule=self._snapshot_rule,
         )
         self.recovered = await self.engine.recover()
         self.time = asyncio.ensure_future(self.engine.keep_time())
