@@ -41,6 +41,8 @@ def test_a_whole_chain_for_programs(run: Run, history_project: Path) -> None:
         "removed": 0,
         "checkpoints": 0,
         "unreachable": 0,
+        "snapshots": 0,
+        "unsoundSnapshots": 0,
         "position": 9,
         "problem": None,
     }

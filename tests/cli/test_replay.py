@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.conftest import Run
-from tests.cli.projects import execution_arn
+from tests.cli.projects import FUNCTION, execution_arn
 
 GOOD = execution_arn("double", "good-1")
 
@@ -48,6 +48,9 @@ def test_shows_a_task_at_work(run: Run, history_project: Path) -> None:
         [""],
         ["STATE", "TYPE", "SINCE EVENT", "WAITS FOR", "INPUT"],
         ["Again", "Task", "7", "task 8, which is not begun", '{"n":10}'],
+        [""],
+        ["OUTSTANDING", "STATE", "RESOURCE", "PARAMETERS"],
+        ["task 8, attempt 1", "Again", f"{FUNCTION}double", '{"n":10}'],
     ]
 
 
@@ -60,7 +63,7 @@ def test_shows_the_moment_between_two_states(run: Run, history_project: Path) ->
 @pytest.mark.parametrize(
     ("event", "expected"),
     [
-        (1, {"status": "RUNNING", "next": "Double", "states": [], "tasks": [], "timers": []}),
+        (1, {"status": "RUNNING", "next": "Double"}),
         (
             3,
             {
@@ -78,7 +81,17 @@ def test_shows_the_moment_between_two_states(run: Run, history_project: Path) ->
                     }
                 ],
                 "tasks": [3],
-                "timers": [],
+                "outstanding": [
+                    {
+                        "command": "RunTask",
+                        "event": 3,
+                        "path": "Double",
+                        "resource": f"{FUNCTION}double",
+                        "parameters": '{"n":5}',
+                        "attempt": 1,
+                        "idempotencyKey": f"{GOOD}#2",
+                    }
+                ],
             },
         ),
         (
@@ -87,9 +100,6 @@ def test_shows_the_moment_between_two_states(run: Run, history_project: Path) ->
                 "status": "SUCCEEDED",
                 "output": '{"n":20}',
                 "next": None,
-                "states": [],
-                "tasks": [],
-                "timers": [],
             },
         ),
     ],
@@ -102,7 +112,10 @@ def test_any_event_for_programs(
     document = json.loads(result.stdout)
     for state in document["states"]:
         state["task"].pop("deadline", None)
-    assert document == {"executionArn": GOOD, "event": event, "input": '{"n":5}', **expected}
+    parts = ("states", "between", "variables", "tasks", "timers", "outstanding")
+    nothing: dict[str, object] = {name: [] for name in parts}
+    always = {"executionArn": GOOD, "event": event, "input": '{"n":5}'}
+    assert document == {**nothing, **always, **expected}
 
 
 def test_every_event_can_be_replayed_to(run: Run, history_project: Path) -> None:

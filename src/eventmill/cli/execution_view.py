@@ -7,7 +7,7 @@ from typing import Final
 from eventmill.cli.recorded import Recorded, machine_name
 from eventmill.cli.tables import Column, Fields, Line, Part, Table, status_colour
 from eventmill.cli.texts import count, duration, local_time, printable, short, short_payload
-from eventmill.machine.execution import RUNNING, Execution, Frame
+from eventmill.machine.execution import RUNNING, Execution, Frame, is_carried_out
 from eventmill.model import Json, Payload
 from eventmill.ports import ExecutionRow
 
@@ -179,8 +179,12 @@ def path(frame: Frame) -> str:
 def waits_for(frame: Frame) -> str:
     """What has to happen before the state goes on."""
     if frame.task is not None:
+        if frame.task.started and not is_carried_out(frame):
+            return f"task {frame.task.id}, which somebody outside answers"
         begun = "is at work" if frame.task.started else "is not begun"
         return f"task {frame.task.id}, which {begun}"
+    if frame.map_run is not None:
+        return f"Map Run {frame.map_run.id}"
     if frame.due_ms is not None:
         return f"{'the next attempt' if frame.retrying else 'its time'}, {local_time(frame.due_ms)}"
     if frame.length:
@@ -209,6 +213,8 @@ def state_document(execution: Execution, frame: Frame) -> dict[str, Json]:
                 "heartbeatDue": _seconds(frame.task.heartbeat_due_ms),
             }
         )
+    if frame.map_run is not None:
+        state["mapRunArn"] = frame.map_run.arn
     if frame.due_ms is not None:
         state["due"] = frame.due_ms / 1_000
     if frame.length:

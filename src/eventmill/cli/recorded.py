@@ -14,7 +14,7 @@ from eventmill.errors import ExecutionDoesNotExist, LogDamaged
 from eventmill.log.sqlite import SqliteEventLog
 from eventmill.machine.execution import Execution, Identity
 from eventmill.model import record
-from eventmill.ports import EventLog, ExecutionRow, StepRow
+from eventmill.ports import EventLog, ExecutionRow, Snapshot, StepRow
 from eventmill.runtime.project import workflow_files, workflow_name
 from eventmill.runtime.replay import replay
 from eventmill.runtime.settings import Settings
@@ -32,6 +32,7 @@ class Recorded:
     row: ExecutionRow
     machine: StateMachine
     steps: Sequence[StepRow]
+    snapshot: Snapshot | None
     settings: Settings
 
     @property
@@ -74,12 +75,13 @@ async def recorded(log: EventLog, settings: Settings, row: ExecutionRow) -> Reco
     text = await log.definition(row.definition)
     if text is None:
         raise LogDamaged(f"the definition {row.definition} of {row.arn} is missing from the log")
+    snapshot = await log.snapshot(row.id)  # first, so that its step is among those that are read
     steps = await log.read(row.id)
     try:
         machine = reopen(text)
     except ValueError as error:
         raise LogDamaged(f"the definition of {row.arn} in the log: {error}") from error
-    return Recorded(row=row, machine=machine, steps=steps, settings=settings)
+    return Recorded(row=row, machine=machine, steps=steps, snapshot=snapshot, settings=settings)
 
 
 async def newest(

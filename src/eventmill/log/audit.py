@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from eventmill.errors import LogDamaged
-from eventmill.log import queries, records
+from eventmill.log import queries, records, snapshots
 from eventmill.log.chain import REMOVAL_STEP, Gap, Link, Problem, verify
 from eventmill.log.checkpoints import Checkpoint, Sign, checkpoint_of, stored_checkpoints
 from eventmill.log.comparison import Comparison
@@ -56,6 +56,7 @@ class Audit:
     `position` and `hash` are those of the chain's last row; noted somewhere else, they show later
     whether rows at the end were removed. The counts are of the rows that were read. `checkpoints`
     were compared with the chain, `unreachable` could not be: their rows are among the removed.
+    `snapshots` are a cache beside the chain; those that are `unsound` cost time, and nothing else.
     """
 
     events: int
@@ -68,6 +69,8 @@ class Audit:
     removed: int = 0  # rows of the chain that retention removed
     checkpoints: int = 0
     unreachable: int = 0
+    snapshots: int = 0
+    unsound: int = 0
 
 
 def audit_database(path: str | PathLike[str], checkpoints: Sequence[Checkpoint] = ()) -> Audit:
@@ -149,6 +152,7 @@ class _Auditor:
             found.append(self._against.cut(self._position))
         found += [self._against.problem, self._other_text()]
         problems = [each for each in found if each is not None]
+        snapshots_found, unsound = snapshots.count(self._connection)
         return Audit(
             events=self._events,
             executions=self._executions,
@@ -160,6 +164,8 @@ class _Auditor:
             removed=self._removed,
             checkpoints=self._against.compared,
             unreachable=self._against.unreachable,
+            snapshots=snapshots_found,
+            unsound=unsound,
         )
 
     def _removal_links(self) -> Iterator[Link]:

@@ -72,6 +72,8 @@ def verify(
                 "removed": found.removed,
                 "checkpoints": found.checkpoints,
                 "unreachable": found.unreachable,
+                "snapshots": found.snapshots,
+                "unsoundSnapshots": found.unsound,
                 "position": found.position,
                 "hash": found.hash.hex(),
                 "problem": None if found.problem is None else str(found.problem),
@@ -116,6 +118,9 @@ def _show(path: Path, found: Audit) -> None:
         beyond = f"; {found.unreachable:,} are of removed rows" if found.unreachable else ""
         agree = "agrees" if found.checkpoints == 1 else "agree"
         write_line(f"  {count(found.checkpoints, 'checkpoint')} {agree}{beyond}")
+    if found.unsound:
+        text = f"{count(found.unsound, 'snapshot')} not as written: the server will ignore them"
+        write_line(f"  {painted(text, 'yellow')}")
     write_line(f"  last row: position {found.position}, hash {found.hash.hex()}")
 
 

@@ -7,7 +7,7 @@ from typing import Final
 
 import click
 
-from eventmill.cli import execution_view
+from eventmill.cli import execution_view, replay_view
 from eventmill.cli.failures import EXIT_CODES, FAILED
 from eventmill.cli.options import chosen_settings, json_option, settings_options
 from eventmill.cli.output import write_document
@@ -23,8 +23,9 @@ from eventmill.cli.tables import Fields, Line, Part, show
 from eventmill.cli.texts import count, printable, short
 from eventmill.errors import ReplayMismatch
 from eventmill.machine.execution import RUNNING, Execution
+from eventmill.machine.transition import outstanding
 from eventmill.model import Json, record
-from eventmill.runtime.replay import verify
+from eventmill.runtime.replay import snapshot_holds, verify
 from eventmill.runtime.settings import Settings
 
 _FORM_SHOWN_MAX: Final = 300
@@ -105,9 +106,16 @@ def _page(found: Recorded, execution: Execution, last: int, full: bool) -> Itera
     ]
     yield Fields(fields=[*fields, *execution_view.outcome_fields(execution, full)])
     yield from execution_view.states_part(execution, full)
-    if execution.status == RUNNING and not list(execution_view.standing(execution)):
+    if execution.status == RUNNING and execution.root.state is None:
         yield Line(text="")
-        yield Line(text=f"Between two states; the next is {printable(execution.root.next or '')}.")
+        yield Line(text=_between_text(execution.root.next))
+    yield from replay_view.parts(execution, full)
+
+
+def _between_text(next: str | None) -> str:
+    if next is None:
+        return "The last state has ended, the execution has not."
+    return f"Between two states; the next is {printable(next)}."
 
 
 def _document(found: Recorded, execution: Execution) -> dict[str, Json]:
@@ -122,8 +130,13 @@ def _document(found: Recorded, execution: Execution) -> dict[str, Json]:
             execution_view.state_document(execution, frame)
             for frame in execution_view.standing(execution)
         ],
+        "between": [replay_view.between_document(each) for each in replay_view.between(execution)],
+        "variables": replay_view.variables_document(execution),
         "tasks": [*sorted(execution.tasks)],
         "timers": [*_timers(execution)],
+        "outstanding": [
+            replay_view.command_document(execution, command) for command in outstanding(execution)
+        ],
     }
 
 
@@ -164,6 +177,7 @@ def _proof(found: Recorded) -> _Proof:
     problem, mismatch, steps = None, None, len(found.steps)
     try:
         verify(found.identity, found.machine, found.steps)
+        problem = _snapshot_problem(found)
     except ReplayMismatch as error:
         problem, mismatch, steps = str(error), error, error.step - 1
     except (ValueError, AssertionError, TypeError, LookupError) as error:
@@ -173,6 +187,13 @@ def _proof(found: Recorded) -> _Proof:
     return _Proof(
         arn=found.row.arn, machine=machine, steps=steps, problem=problem, mismatch=mismatch
     )
+
+
+def _snapshot_problem(found: Recorded) -> str | None:
+    stored = found.snapshot
+    if stored is None or snapshot_holds(found.identity, found.machine, found.steps, stored):
+        return None
+    return f"the steps hold, but the snapshot of step {stored.step} is not what they come to"
 
 
 def _show_proofs(proofs: list[_Proof], as_json: bool) -> None:
