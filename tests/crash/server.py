@@ -16,6 +16,7 @@ import os
 import signal
 import sys
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 from unittest.mock import patch
@@ -25,9 +26,11 @@ from eventmill.api.operations.tasks import send_task_success
 from eventmill.errors import EventmillError, ExecutionAlreadyExists, LogUnavailable, TaskTimedOut
 from eventmill.faults import POINTS, set_hook
 from eventmill.log import database
+from eventmill.runtime import engine
 from eventmill.runtime import system as wiring
 from eventmill.runtime.project import load_project
 from eventmill.runtime.settings import SETTINGS_FILE, load_settings
+from eventmill.runtime.snapshots import SnapshotRule
 from eventmill.runtime.system import System, running
 from tests.crash.workload import BY_CALL
 
@@ -35,6 +38,8 @@ SPEED: Final = 20
 SECONDS_MAX: Final = 40
 LOOK_SECONDS: Final = 0.01
 CHECKPOINT_PAGES: Final = 50  # so few that this little work passes checkpoints
+# So cheap that executions with a few events have snapshots, and go on from them after a crash.
+EAGER: Final = partial(SnapshotRule, leaving_us=0, staying_us=60, snapshot_us=0, snapshot_byte_us=0)
 READY: Final = "ready"  # a file in the project that says that the server was ready
 REFUSED: Final = 3
 
@@ -171,6 +176,7 @@ def carry_out(order: dict[str, Any]) -> int:
         with (
             patch.object(wiring, "SystemClock", lambda: FastClock(epoch_ms)),
             patch.object(database, "_CHECKPOINT_PAGES", CHECKPOINT_PAGES),
+            patch.object(engine, "SnapshotRule", EAGER),
         ):
             asyncio.run(run(project))
     except EventmillError as error:

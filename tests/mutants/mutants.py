@@ -10,6 +10,8 @@ from eventmill.model import record
 # The simulation, up to the first seed that fails.
 SIMULATION: Final = ("-m", "tests.simulation", "--stop", "--count", "400")
 ENGINE: Final = ("-m", "pytest", "-x", "-q", "tests/runtime/test_engine.py")
+SNAPSHOTS: Final = ("-m", "pytest", "-x", "-q", "tests/property/test_snapshots.py")
+FROM_SNAPSHOTS: Final = ("-m", "pytest", "-x", "-q", "tests/runtime/test_snapshots.py")
 FAILURES: Final = ("-m", "pytest", "-x", "-q", "tests/unit/machine/test_failures.py")
 
 
@@ -288,4 +290,73 @@ MACHINE_MUTANTS: Final = (
     ),
 )
 
-MUTANTS: Final = (*ENGINE_MUTANTS, *MAP_RUN_MUTANTS, *MACHINE_MUTANTS)
+SNAPSHOT_MUTANTS: Final = (
+    Mutant(
+        name="folds the steps after a snapshot from one too late",
+        path="runtime/loading.py",
+        old="live.restore(snapshot)\n                return history.bodies",
+        new="live.restore(snapshot)\n                return history.bodies[1:]",
+    ),
+    Mutant(
+        name="takes a snapshot for that of the step before",
+        path="runtime/snapshots.py",
+        old="step=live.step, layout",
+        new="step=live.step - 1, layout",
+    ),
+    Mutant(
+        name="counts the steps of a restored execution from the first",
+        path="runtime/loading.py",
+        old="        self.step = snapshot.step\n",
+        new="",
+    ),
+    Mutant(
+        name="keeps the snapshot of an execution that has ended",
+        path="log/memory.py",
+        old="            self._snapshots.pop(execution, None)\n",
+        new="",
+    ),
+    Mutant(
+        name="reads snapshots of another layout",
+        path="runtime/loading.py",
+        old="if snapshot.layout == LAYOUT:",
+        new="if snapshot.layout >= LAYOUT:",
+        killed_by=FROM_SNAPSHOTS,
+    ),
+    Mutant(
+        name="goes on from a snapshot that was changed",
+        path="log/snapshots.py",
+        old="digest != _digest(hash_, layout, body):\n        _log",
+        new="False:\n        _log",
+        killed_by=FROM_SNAPSHOTS,
+    ),
+    Mutant(
+        name="writes a large state again for a little news",
+        path="runtime/snapshots.py",
+        old="return tail_us >= max(self.leaving_us, snapshot_us)",
+        new="return tail_us >= self.leaving_us",
+        killed_by=FROM_SNAPSHOTS,
+    ),
+    Mutant(
+        name="restores no timers",
+        path="machine/snapshot.py",
+        old="        execution.set_timer(frame, frame.due_ms)\n",
+        new="",
+        killed_by=SNAPSHOTS,
+    ),
+    Mutant(
+        name="restores tasks without their order",
+        path="machine/snapshot.py",
+        old="    return dict(sorted(found, key=lambda each: each[0]))",
+        new="    return dict(found)",
+        killed_by=("-m", "pytest", "-x", "-q", "tests/unit/machine/test_snapshot.py"),
+    ),
+    Mutant(
+        name="restores a retry as the first attempt",
+        path="machine/snapshot.py",
+        old="    frame.retries = stored.retries\n",
+        new="",
+        killed_by=SNAPSHOTS,
+    ),
+)
+
+MUTANTS: Final = (*ENGINE_MUTANTS, *MAP_RUN_MUTANTS, *MACHINE_MUTANTS, *SNAPSHOT_MUTANTS)

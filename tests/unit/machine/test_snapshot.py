@@ -12,7 +12,7 @@ import msgspec
 import pytest
 
 from eventmill.machine import snapshot as module
-from eventmill.machine.commands import RunMap
+from eventmill.machine.commands import RunMap, RunTask
 from eventmill.machine.execution import Execution, Frame, MapRun, RunningTask, Variable
 from eventmill.machine.facts import MapRunSucceeded, TaskSubmitted, TaskSucceeded
 from eventmill.machine.snapshot import LAYOUT, restore, snapshot
@@ -133,6 +133,23 @@ def test_iterations_inside_branches_know_their_items_and_variables() -> None:
     )
     parameters = [frame.task.parameters for frame in restored.tasks.values() if frame.task]
     assert parameters[-1].value == {"a": {"deep": [1.0, None]}, "i": 4}
+
+
+def test_what_is_outstanding_comes_oldest_task_first() -> None:
+    first_of_two = {"Type": "Task", "Resource": FUNCTION, "Next": "U"}
+    branches = [
+        {"StartAt": "T", "States": {"T": first_of_two, "U": TASK}},
+        {"StartAt": "V", "States": {"V": TASK}},
+    ]
+    world = World({"Both": {"Type": "Parallel", "Branches": branches, "End": True}})
+    world.start()
+    first, second = world.execution.tasks
+    world.tell(TaskSucceeded(task=first, output=Payload(b"1")))
+    (_, third) = world.execution.tasks
+
+    told = [each.task for each in outstanding(again(world)) if isinstance(each, RunTask)]
+
+    assert told == [second, third]
 
 
 def test_what_is_the_same_is_written_once() -> None:
