@@ -17,6 +17,7 @@ from bench import (
     patterns1000,
     payload_100kib,
     recover100k,
+    reload25k,
     sleepers,
     sleepers1m,
     transitions,
@@ -124,6 +125,11 @@ BENCHMARKS: Final = {
         what="one event matched against 1,000 distinct patterns, beside 10",
         measure=patterns1000.measure,
         targets={"growth": Target(at_most=3)},
+    ),
+    "reload25k": Benchmark(
+        what="waking an execution of 24,000 events; recovering 100 of 20,000 events",
+        measure=reload25k.measure,
+        targets={"wake_ms": Target(at_most=10)},
     ),
 }
 

@@ -31,6 +31,10 @@ _UNITS: Final = {
     "few_us": ("{:.3g}", "µs of 10"),
     "many_us": ("{:.3g}", "µs of 1000"),
     "growth": ("{:.2f}", "times"),
+    "wake_ms": ("{:.3g}", "ms awake"),
+    "wake_folded_ms": ("{:.3g}", "ms, no snapshot"),
+    "recover_s": ("{:.3g}", "s recovered"),
+    "recover_folded_s": ("{:.3g}", "s, no snapshot"),
 }
 
 

@@ -62,6 +62,7 @@ _KEYS = {
     "payload_100kib": {"per_s", "cpu_ms", "raw_per_s"} | _BESIDE_RAW,
     "history_growth": {"early_us", "late_us", "growth"},
     "patterns1000": {"few_us", "many_us", "growth"},
+    "reload25k": {"wake_ms", "wake_folded_ms", "recover_s", "recover_folded_s"},
 }
 # What little is held by few sleepers or items may fit into memory that was there already.
 _MAY_BE_ZERO = {"mib", "late_mib", "item_kib"}
