@@ -2,7 +2,7 @@
 
 import json
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import groupby
 from typing import Any, Final
@@ -192,10 +192,8 @@ def histories(
 
     No further one is begun once their steps and snapshots have `bytes_max` bytes.
     """
-    found_snapshots: dict[int, Snapshot] = {}
     with _one_instant(connection):
-        stored = _stored(connection, ids, found_snapshots)
-        bodies, last = _bodies(stored, bytes_max, ids[-1])
+        bodies, restored, last = _bodies(connection, ids, bytes_max)
         seen = [id_ for id_ in ids if id_ <= last]
         marks = ", ".join("?" * len(seen))
         found = connection.execute(f"{_EXECUTION} WHERE id IN ({marks}) ORDER BY id", seen)
@@ -208,20 +206,39 @@ def histories(
     return [
         ExecutionHistory(
             row=row,
-            bodies=bodies.get(row.id, [])[row.id in found_snapshots :],
+            bodies=bodies.get(row.id, []),
             due_ms=due_ms.get(row.id),
-            snapshot=found_snapshots.get(row.id),
+            snapshot=restored.get(row.id),
         )
         for row in rows
     ], last
 
 
-def _stored(
-    connection: sqlite3.Connection, ids: Sequence[int], found: dict[int, Snapshot]
-) -> Iterator[tuple[int, bytes]]:
-    """The bodies of executions in order of `ids`: of the snapshot, which is put into `found`, and
-    of the steps after it; of all steps where there is none.
-    """
+def _bodies(
+    connection: sqlite3.Connection, ids: Sequence[int], bytes_max: int
+) -> tuple[dict[int, list[bytes]], dict[int, Snapshot], int]:
+    """Of each execution the steps to be folded, the snapshot before them, and the last id."""
+    bodies: dict[int, list[bytes]] = {}
+    restored: dict[int, Snapshot] = {}
+    size = 0
+    for id_, part in _parts(connection, ids):
+        if id_ not in bodies:
+            if size >= bytes_max:
+                return bodies, restored, next(reversed(bodies))
+            bodies[id_] = []
+        if isinstance(part, Snapshot):
+            restored[id_] = part
+            size += len(part.body)
+        else:
+            bodies[id_].append(part)
+            size += len(part)
+    return bodies, restored, ids[-1]
+
+
+def _parts(
+    connection: sqlite3.Connection, ids: Sequence[int]
+) -> Iterator[tuple[int, Snapshot | bytes]]:
+    """In order of `ids`, the snapshot of each execution, if any, and the steps after it."""
     shortened = snapshots.known(connection, ids)
     for is_shortened, run in groupby(ids, shortened.__contains__):
         if not is_shortened:
@@ -235,26 +252,9 @@ def _stored(
         for id_ in run:
             snapshot = snapshots.read(connection, id_)
             if snapshot is not None:
-                found[id_] = snapshot
-                yield id_, snapshot.body
+                yield id_, snapshot
             after = 0 if snapshot is None else snapshot.step
             yield from ((id_, row.body) for row in read(connection, id_, after))
-
-
-def _bodies(
-    stored: Iterable[tuple[int, bytes]], bytes_max: int, last: int
-) -> tuple[dict[int, list[bytes]], int]:
-    bodies: dict[int, list[bytes]] = {}
-    size = 0
-    for id_, body in stored:
-        if id_ in bodies:
-            bodies[id_].append(body)
-        elif size >= bytes_max:
-            return bodies, next(reversed(bodies))
-        else:
-            bodies[id_] = [body]
-        size += len(body)
-    return bodies, last
 
 
 @contextmanager

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from functools import partial
 from itertools import count
 from pathlib import Path
@@ -20,7 +21,7 @@ from eventmill.log.migrations import apply, migrations
 from eventmill.log.removal import Removed, remove
 from eventmill.log.retention import ENDED_MS_MIN, Limits, forget_definitions, sweep
 from eventmill.log.sqlite import SqliteEventLog
-from eventmill.ports import Child, MapRunRow, Transaction
+from eventmill.ports import Child, MapRunRow, Snapshot, Transaction
 from tests.unit.log.logs import digest, ended, event, ids, row, started, step, tamper, tampering
 
 DAY = 86_400_000
@@ -68,6 +69,21 @@ async def test_what_ended_long_ago_goes_with_its_steps_and_its_event(
     assert await log.event("files", "file-2") is not None
     audit = whole(path)
     assert (audit.events, audit.executions, audit.steps, audit.removed) == (1, 1, 2, 4)
+
+
+async def test_a_snapshot_goes_with_its_execution_and_stays_with_one_that_runs(
+    log: SqliteEventLog, path: Path
+) -> None:
+    of_one = Snapshot(execution=1, step=1, layout=1, body=b"state")
+    kept = Transaction(snapshots=[of_one, replace(of_one, execution=2)])
+    await commit(log, started(1), started(2), kept, ended(1), started(3, at_ms=NOW))
+    # As an ended one may have it from a version of the future.
+    tamper(path, "INSERT INTO snapshots SELECT 1, step, layout, body, digest FROM snapshots")
+
+    await sweep(log, MONTH, NOW)
+
+    assert ids(path, "SELECT execution FROM snapshots") == [2]
+    assert (whole(path).snapshots, whole(path).unsound) == (1, 0)
 
 
 async def test_a_running_execution_stays_with_all_that_is_its_own(
