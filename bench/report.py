@@ -32,9 +32,9 @@ _UNITS: Final = {
     "many_us": ("{:.3g}", "µs of 1000"),
     "growth": ("{:.2f}", "times"),
     "wake_ms": ("{:.3g}", "ms awake"),
-    "wake_folded_ms": ("{:.3g}", "ms, no snapshot"),
-    "recover_s": ("{:.3g}", "s recovered"),
-    "recover_folded_s": ("{:.3g}", "s, no snapshot"),
+    "wake_folded_ms": ("{:.3g}", "ms folded"),
+    "recover_s": ("{:.3g}", "s restored"),
+    "recover_folded_s": ("{:.3g}", "s folded"),
 }
 
 
