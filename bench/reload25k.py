@@ -22,7 +22,7 @@ from eventmill.executors.inline import InlineExecutor
 from eventmill.machine.facts import TimeReached
 from eventmill.model import Payload, record
 from eventmill.ports import ExecutionRow, Snapshot, StepRow, Transaction
-from eventmill.runtime.engine import Start
+from eventmill.runtime.starting import Start
 
 _HOUR_SECONDS: Final = 3_600
 _YEAR_MS: Final = 365 * 24 * _HOUR_SECONDS * 1_000

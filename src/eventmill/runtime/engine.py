@@ -86,8 +86,7 @@ class Engine:
         `listener` hears of each execution that starts or ends. `new_seed` gives each what its
         random numbers are drawn from. One that only waits leaves memory, unless it is due within
         `stay_ms`; with None all of them stay. With `weight_max` executions in memory (one of
-        160 KiB counts as eleven) a start waits.
-        `snapshot_rule` says when one of a long history is stored as it stands.
+        160 KiB counts as eleven) a start waits. `snapshot_rule` says when to store them as they are.
         """
         self._events = log
         self._clock = clock
