@@ -20,6 +20,7 @@ from eventmill.runtime.catalog import Catalog, Machine
 from eventmill.runtime.clock import SystemClock
 from eventmill.runtime.engine import Engine
 from eventmill.runtime.interpreter import tune_interpreter
+from eventmill.runtime.turns import Turns
 
 HOME = Home()
 
@@ -54,7 +55,7 @@ async def serving(
             catalog = Catalog(log, HOME, quotas)
             machine = catalog.add("measured", json.dumps(definition))
             datasets = StoredDatasets(FilesystemObjectStore(Path(own_folder) / "buckets"))
-            dispatch = LambdaFunction(executor)
+            dispatch = LambdaFunction(Turns(executor, calls_max=1_000))
             engine = Engine(log, clock, catalog, dispatch, datasets, HOME, quotas)
             await engine.recover()
             tune_interpreter()

@@ -25,6 +25,7 @@ class HandlerMark:
 
     name: str
     timeout_seconds: float | None = None
+    concurrency: int | None = None
 
 
 class HandlerError(Exception):
@@ -118,7 +119,10 @@ def handler(function: _Function, /) -> _Function: ...
 
 @overload
 def handler(
-    *, name: str | None = None, timeout_seconds: float | None = None
+    *,
+    name: str | None = None,
+    timeout_seconds: float | None = None,
+    concurrency: int | None = None,
 ) -> Callable[[_Function], _Function]: ...
 
 
@@ -128,31 +132,46 @@ def handler(
     *,
     name: str | None = None,
     timeout_seconds: float | None = None,
+    concurrency: int | None = None,
 ) -> Any:
     """Declare that a function is a handler: `async def name(event, context)`, or a plain `def`.
 
     It is called by `name`, else by the function's own name, and cancelled after
-    `timeout_seconds` or at the task's deadline, whichever comes first. The function itself is
-    returned unchanged, so tests call it directly. Both arguments must be literals, because the
+    `timeout_seconds` or at the task's deadline, whichever comes first. At most `concurrency` calls
+    of it run at once, over all executions; the others wait their turn. The function itself is
+    returned unchanged, so tests call it directly. All arguments must be literals, because the
     handlers of a project are listed without importing them.
 
     Raises:
         TypeError: It is applied to something that is not a function.
-        ValueError: `name` is empty or holds spaces, or `timeout_seconds` is not positive.
+        ValueError: `name` is empty or holds spaces, `timeout_seconds` is not positive, or
+            `concurrency` is below 1.
     """
     if name is not None and (not name or any(map(str.isspace, name))):
         raise ValueError(f"a handler cannot be called {name!r}")
     if timeout_seconds is not None and not timeout_seconds > 0:
         raise ValueError(f"timeout_seconds must be positive, not {timeout_seconds}")
 
+    if concurrency is not None and not is_concurrency(concurrency):
+        raise ValueError(f"concurrency must be a whole number above 0, not {concurrency!r}")
+
     def declare(function: Callable[..., Any]) -> Callable[..., Any]:
         if not callable(function):
             raise TypeError(f"@handler goes on a function, not on {function!r}")
-        mark = HandlerMark(name=name or function.__name__, timeout_seconds=timeout_seconds)
+        mark = HandlerMark(
+            name=name or function.__name__,
+            timeout_seconds=timeout_seconds,
+            concurrency=concurrency,
+        )
         setattr(function, _MARK, mark)
         return function
 
     return declare if function is None else declare(function)
+
+
+def is_concurrency(value: object) -> bool:
+    """Whether this can limit how many calls run at once."""
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 1
 
 
 def mark_of(function: object) -> HandlerMark | None:

@@ -36,6 +36,9 @@ class Connection:
     def send(self, data: bytes) -> None:
         self._writer.write(data)
 
+    def close(self) -> None:
+        self._writer.close()
+
     async def answer(self) -> tuple[bytes, bytes]:
         """The status line and the body of the next answer."""
         head = await self._reader.readuntil(b"\r\n\r\n")
@@ -73,6 +76,18 @@ async def test_several_requests_in_one_go_are_answered_in_order(world: World) ->
         assert (await connection.answer())[0] == b"HTTP/1.1 400 Bad Request"
         connection.send(b"nonsense\r\n\r\n")
         assert b"400 Bad Request" in await connection.closed()
+
+
+async def test_more_connections_than_the_server_takes_are_told_to_come_again(world: World) -> None:
+    async with serving(world.system, "127.0.0.1", 0, connections_max=2) as address:
+        first, second, third = [await Connection.to(address) for _ in range(3)]
+        third.send(request("ListStateMachines"))
+        assert (await third.answer())[0] == b"HTTP/1.1 503 Service Unavailable"
+        await third.closed()
+        for connection in (first, second):
+            connection.send(request("ListStateMachines"))
+            assert (await connection.answer())[0] == b"HTTP/1.1 200 OK"
+            connection.close()
 
 
 @contextmanager

@@ -27,6 +27,10 @@ async def tell_context(event, context):
 async def beat(event, context):
     context.heartbeat()
 
+async def beat_ten_thousand_times(event, context):
+    for _ in range(10_000):
+        context.heartbeat()
+
 def beat_in_a_thread(event, context):
     context.heartbeat()
 

@@ -29,6 +29,7 @@ class Caller:
         self.executor: Executor
         self.answers: list[tuple[int, Answer]] = []
         self.beats: asyncio.Queue[str] = asyncio.Queue()
+        self.ended: list[int] = []
         self._loop = asyncio.get_running_loop()
 
     def beat(self, invocation: Invocation) -> None:
@@ -107,10 +108,14 @@ async def caller(request: pytest.FixtureRequest, folder: Path) -> AsyncIterator[
     caller = Caller()
     executor: InlineExecutor | WorkerPool
     if request.param == "inline":
-        executor = InlineExecutor(folder, grace_seconds=0.1, on_heartbeat=caller.beat)
+        executor = InlineExecutor(
+            folder, grace_seconds=0.1, on_heartbeat=caller.beat, on_end=caller.ended.append
+        )
     else:
         settings = PoolSettings(workers=1, grace_seconds=0.1)
-        executor = WorkerPool(folder, settings=settings, on_heartbeat=caller.beat)
+        executor = WorkerPool(
+            folder, settings=settings, on_heartbeat=caller.beat, on_end=caller.ended.append
+        )
     async with executor as caller.executor:
         yield caller
 
@@ -174,6 +179,14 @@ async def test_tells_the_handler_about_its_call(caller: Caller) -> None:
 async def test_passes_heartbeats_on(caller: Caller, function: str) -> None:
     await caller.call(function, token="alive")
     assert await caller.beats.get() == "alive"
+
+
+async def test_passes_few_heartbeats_on_of_a_handler_that_beats_without_end(
+    caller: Caller,
+) -> None:
+    began = time.monotonic()
+    await caller.call("beat_ten_thousand_times", token="alive")
+    assert 1 <= caller.beats.qsize() <= 2 + (time.monotonic() - began) * 10
 
 
 @pytest.mark.parametrize(
@@ -411,6 +424,22 @@ async def test_a_cancelled_call_is_stopped_and_not_answered(caller: Caller, tmp_
     await until(lambda: (tmp_path / "cleaned").exists())
     assert await caller.call("echo", 1) == result(1)
     assert not future.done()
+
+
+async def test_tells_of_each_call_once_when_it_has_really_ended(
+    caller: Caller, tmp_path: Path
+) -> None:
+    waiting, _ = caller.start("wait", str(tmp_path))
+    others = [caller.start(name) for name in ("echo", "in_a_thread", "raise_error", "nobody")]
+    await asyncio.gather(*(future for _, future in others))
+    await until(lambda: (tmp_path / "began").exists())
+    await until(lambda: len(caller.ended) == len(others))
+    assert sorted(caller.ended) == [id_ for id_, _ in others]
+    caller.executor.cancel(waiting)
+    assert waiting not in caller.ended
+    await until(lambda: waiting in caller.ended)
+    assert (tmp_path / "cleaned").exists()
+    assert len(caller.ended) == len(set(caller.ended)) == 5
 
 
 async def test_a_call_cancelled_before_it_began_never_begins(

@@ -12,6 +12,11 @@ SIMULATION: Final = ("-m", "tests.simulation", "--stop", "--count", "400")
 ENGINE: Final = ("-m", "pytest", "-x", "-q", "tests/runtime/test_engine.py")
 SNAPSHOTS: Final = ("-m", "pytest", "-x", "-q", "tests/property/test_snapshots.py")
 FROM_SNAPSHOTS: Final = ("-m", "pytest", "-x", "-q", "tests/runtime/test_snapshots.py")
+PLACES: Final = ("-m", "pytest", "-x", "-q", "tests/unit/runtime/test_places.py")
+TURNS: Final = ("-m", "pytest", "-x", "-q", "tests/unit/runtime/test_turns.py")
+LIMITS: Final = ("-m", "pytest", "-x", "-q", "tests/runtime/test_limits.py")
+TIMEKEEPER: Final = ("-m", "pytest", "-x", "-q", "tests/unit/runtime/test_timekeeper.py")
+ADMISSION: Final = ("-m", "pytest", "-x", "-q", "tests/runtime/test_admission.py")
 FAILURES: Final = ("-m", "pytest", "-x", "-q", "tests/unit/machine/test_failures.py")
 
 
@@ -162,8 +167,8 @@ ENGINE_MUTANTS: Final = (
     Mutant(
         name="does not hear of somebody who sleeps for a shorter time",
         path="runtime/timekeeper.py",
-        old="        self._news.set()\n\n    def sleeps",
-        new="\n    def sleeps",
+        old="(self._in_memory, (due_ms, execution))\n        self._news.set()\n",
+        new="(self._in_memory, (due_ms, execution))\n",
     ),
 )
 
@@ -219,8 +224,8 @@ MAP_RUN_MUTANTS: Final = (
     Mutant(
         name="waits for no room for another child",
         path="runtime/map_runs.py",
-        old="min(_PAGE, run.at_once - len(run.open))",
-        new="min(_PAGE, run.at_once)",
+        old="min(self._page_max(), run.at_once - len(run.open))",
+        new="min(self._page_max(), run.at_once)",
     ),
     Mutant(
         name="does not store that a Map Run was given up",
@@ -239,6 +244,110 @@ MAP_RUN_MUTANTS: Final = (
         path="runtime/supervisor.py",
         old="except (SensorError, LogUnavailable) as error:",
         new="except SensorError as error:",
+    ),
+)
+
+LIMIT_MUTANTS: Final = (
+    Mutant(
+        name="lets everybody act",
+        path="runtime/places.py",
+        old="return machine is None or row.id in machine.holders",
+        new="return True",
+    ),
+    Mutant(
+        name="lets one too many act",
+        path="runtime/places.py",
+        old="if len(self.holders) < self.limit:",
+        new="if len(self.holders) <= self.limit:",
+    ),
+    Mutant(
+        name="forgets after a restart who was there before",
+        path="runtime/engine.py",
+        old="        await self._places.take_up(self._events)\n",
+        new="",
+    ),
+    Mutant(
+        name="lets the youngest go first after a restart",
+        path="runtime/places.py",
+        old="            running.reverse()\n",
+        new="",
+    ),
+    Mutant(
+        name="tells nobody that it is their turn",
+        path="runtime/engine.py",
+        old="            self._take_turn(follower)\n",
+        new="            pass\n",
+    ),
+    Mutant(
+        name="drops the commands of those in memory whose turn it is",
+        path="runtime/engine.py",
+        old="self._run_all(live, self._places.withheld(execution))",
+        new="self._places.withheld(execution)",
+        killed_by=LIMITS,
+    ),
+    Mutant(
+        name="keeps commands of executions that have left memory",
+        path="runtime/engine.py",
+        old="            self._places.withheld(live.id)\n",
+        new="",
+    ),
+    Mutant(
+        name="gives the turn of one who has ended",
+        path="runtime/places.py",
+        old="            if oldest not in self.gone:\n",
+        new="            if True:\n",
+        killed_by=PLACES,
+    ),
+    Mutant(
+        name="forgets that somebody in memory has something due",
+        path="runtime/timekeeper.py",
+        old="        if self._due.get(execution) == due_ms:\n            return\n",
+        new="        if execution in self._due:\n            return\n",
+        killed_by=TIMEKEEPER,
+    ),
+    Mutant(
+        name="lets a Map Run wait for room though its last child has ended",
+        path="runtime/map_runs.py",
+        old="        while run.open and not run.is_over:\n            await self._news(run)\n",
+        new="        while True:\n            await self._news(run)\n",
+    ),
+    Mutant(
+        name="keeps the room of children that are wanted no more",
+        path="runtime/map_runs.py",
+        old="                self._admission.leave(weight)\n",
+        new="                pass\n",
+        killed_by=ADMISSION,
+    ),
+    Mutant(
+        name="lets one machine have all turns",
+        path="runtime/turns.py",
+        old="            self._lines[machine] = line  # behind those whose turn it is next\n",
+        new="            self._lines[machine] = line\n"
+        "            self._lines.move_to_end(machine, last=False)\n",
+        killed_by=TURNS,
+    ),
+    Mutant(
+        name="loses the place of a call that was cancelled",
+        path="runtime/turns.py",
+        old="            self._executor.cancel(invocation)\n            self._leave()\n",
+        new="            self._executor.cancel(invocation)\n",
+        killed_by=TURNS,
+    ),
+    Mutant(
+        name="loses the place of a handler whose call waited",
+        path="runtime/turns.py",
+        old="            call.waits_at.give_up(call)\n            self.ended(invocation)\n",
+        new="            call.waits_at.give_up(call)\n",
+        killed_by=TURNS,
+    ),
+    Mutant(
+        name="takes an answer for the end of a call",
+        path="runtime/turns.py",
+        old="        self._leave()\n        call.answer(answer)\n",
+        new="        self._leave()\n"
+        "        self.ended(call.invocation.id)\n"
+        "        call.answer(answer)\n",
+        killed_by=TURNS,
     ),
 )
 
@@ -265,8 +374,8 @@ MACHINE_MUTANTS: Final = (
     Mutant(
         name="lets an execution sleep whose Map Run goes on",
         path="machine/execution.py",
-        old="        if self.map_runs:\n            return False\n",
-        new="",
+        old="        if self.map_runs:\n            return False\n        for frame",
+        new="        for frame",
     ),
     Mutant(
         name="takes up no Map Run after a restart",
@@ -359,4 +468,10 @@ SNAPSHOT_MUTANTS: Final = (
     ),
 )
 
-MUTANTS: Final = (*ENGINE_MUTANTS, *MAP_RUN_MUTANTS, *MACHINE_MUTANTS, *SNAPSHOT_MUTANTS)
+MUTANTS: Final = (
+    *ENGINE_MUTANTS,
+    *MAP_RUN_MUTANTS,
+    *LIMIT_MUTANTS,
+    *MACHINE_MUTANTS,
+    *SNAPSHOT_MUTANTS,
+)

@@ -15,7 +15,10 @@ from tests.runtime.virtual_clock import VirtualClock
 from tests.runtime.world import World, settled
 
 FUNCTION = "arn:aws:lambda:local:000000000000:function:work"
-WORK = {"StartAt": "W", "States": {"W": {"Type": "Task", "Resource": FUNCTION, "End": True}}}
+WORK: dict[str, Any] = {
+    "StartAt": "W",
+    "States": {"W": {"Type": "Task", "Resource": FUNCTION, "End": True}},
+}
 SLEEP = {"StartAt": "S", "States": {"S": {"Type": "Wait", "Seconds": 3600, "End": True}}}
 
 
@@ -216,6 +219,43 @@ async def test_a_page_that_the_log_refuses_keeps_its_room() -> None:
             here.clock.advance(250)
         assert (await here.engine.ended(row.id)).status == "SUCCEEDED"
         assert here.engine._admission._inside == 0
+
+
+async def test_sleepers_that_fall_due_come_a_page_a_second_while_there_is_no_room() -> None:
+    gate, clock = Gate(), VirtualClock()
+    machine = {
+        "StartAt": "S",
+        "States": {"S": {"Type": "Wait", "Seconds": 3600, "Next": "W"}, **WORK["States"]},
+    }
+    log = MemoryEventLog()
+    here = World(log, clock, {"work": gate.work}, {"nap": machine}, weight_max=100)
+    async with here:
+        await asyncio.gather(*begin(here, 1_200, machine="nap"))
+        clock.advance(3_600_000)
+        await settled()
+        assert here.engine.in_memory == 500  # all that are read at once
+        clock.advance(1_000)
+        await settled()
+        assert here.engine.in_memory == 1_000
+        gate.release(950)
+        await settled()
+        await settled()
+        assert here.engine.in_memory == 250
+
+
+async def test_who_waited_and_gave_up_leaves_nothing_behind() -> None:
+    admission = Admission(1)
+    await admission.enter(1)
+    tasks = [asyncio.ensure_future(admission.enter(1)) for _ in range(3)]
+    await asyncio.sleep(0)
+    for task in tasks[:2]:
+        task.cancel()
+    await asyncio.sleep(0)
+    assert len(admission._waiting) == 1
+    admission.leave(1)
+    await tasks[2]
+    admission.leave(1)
+    assert admission.room == 1
 
 
 async def test_what_is_recovered_counts_and_does_not_wait() -> None:

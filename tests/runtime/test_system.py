@@ -75,3 +75,54 @@ async def test_a_handler_that_is_silent_does_not(tmp_path: Path) -> None:
     status, types = await run(project, {"beats": False})
     assert status == "FAILED"
     assert types[-2:] == ["LambdaFunctionTimedOut", "ExecutionFailed"]
+
+
+LIMITED = """
+import asyncio
+from pathlib import Path
+from eventmill import handler
+
+@handler(concurrency=2)
+async def slow(event, context):
+    busy = Path("busy")
+    busy.mkdir(exist_ok=True)
+    mine = busy / context.execution_arn.rsplit(":", 1)[-1]
+    mine.touch()
+    at_once = len(list(busy.iterdir()))
+    await asyncio.sleep(0.02)
+    mine.unlink()
+    return at_once
+"""
+
+
+@pytest.mark.parametrize(
+    ("concurrency", "most"),
+    [
+        ("", 2),  # as the handler says
+        ("handlers = { slow = 3 }", 3),
+        ('handlers = { "slow.slow" = 1 }', 1),
+        ("executions = { only = 1 }", 1),
+    ],
+)
+async def test_limits_hold_over_all_workers(concurrency: str, most: int, tmp_path: Path) -> None:
+    task = {
+        "Type": "Task",
+        "Resource": "arn:aws:lambda:local:000000000000:function:slow",
+        "End": True,
+    }
+    project = make_project(tmp_path / "project", "workers", {"Slow": task})
+    (project / "handlers/slow.py").write_text(LIMITED)
+    toml = (project / "eventmill.toml").read_text().replace("workers = 1", "workers = 2")
+    (project / "eventmill.toml").write_text(f"{toml}\n[concurrency]\n{concurrency}\n")
+    settings = load_settings(project)
+    async with running(settings, load_project(settings)) as system:
+        machine = system.catalog.machine("only")
+        starts = [Start(machine=machine, name=f"run-{n}", input=Payload.of(n)) for n in range(20)]
+        rows = [row for start in starts for row in await system.engine.start([start])]
+        ended = [await system.engine.ended(row.id) for row in rows]
+        assert {row.status for row in ended} == {"SUCCEEDED"}
+        outputs: list[Any] = []
+        for row in rows:
+            (*_, last) = await system.log.read(row.id)
+            outputs.append(decode_step(last.body).events[-1].payload("output").value)
+        assert max(outputs) == most

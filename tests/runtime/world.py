@@ -19,6 +19,7 @@ from eventmill.objects.filesystem import FilesystemObjectStore
 from eventmill.ports import EventLog, ExecutionRow, Transaction
 from eventmill.runtime.catalog import Catalog
 from eventmill.runtime.engine import Engine, Listener
+from eventmill.runtime.places import Places
 from eventmill.runtime.replay import history, verify
 from eventmill.runtime.snapshots import SnapshotRule
 from eventmill.runtime.starting import Start
@@ -42,12 +43,14 @@ class World:
         weight_max: int = 20_000,
         snapshot_rule: SnapshotRule | None = None,
         listener: Listener | None = None,
+        limits: Mapping[str, int] | None = None,
     ) -> None:
         self.log, self.clock, self.quotas = log, clock, quotas
         self._handlers, self._machines = handlers, machines
         self._weight_max = weight_max
         self._snapshot_rule = snapshot_rule
         self._listener = listener
+        self._limits = limits or {}
         self._datasets = StoredDatasets(FilesystemObjectStore(buckets))
 
     async def __aenter__(self) -> "World":
@@ -56,6 +59,8 @@ class World:
         for name, definition in self._machines.items():
             self.catalog.add(name, json.dumps(definition))
         dispatch = LambdaFunction(self._executor)
+        limits = {Home().state_machine(name): limit for name, limit in self._limits.items()}
+        self.places = Places(limits)
         self.engine = Engine(
             self.log,
             self.clock,
@@ -67,6 +72,7 @@ class World:
             listener=self._listener,
             weight_max=self._weight_max,
             snapshot_rule=self._snapshot_rule,
+            places=self.places,
         )
         self.recovered = await self.engine.recover()
         self.time = asyncio.ensure_future(self.engine.keep_time())

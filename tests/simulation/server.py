@@ -7,6 +7,7 @@ from eventmill.errors import LogUnavailable
 from eventmill.model import AWS_QUOTAS
 from eventmill.runtime.catalog import Catalog
 from eventmill.runtime.engine import Engine
+from eventmill.runtime.places import Places
 from eventmill.runtime.router import Router
 from eventmill.runtime.snapshots import SnapshotRule
 from eventmill.runtime.supervisor import Supervisor, Watch
@@ -33,6 +34,10 @@ class Server:
             self.catalog.add(name, text)
         self.handlers = Handlers(world, number)
         clock, chaos = world.clock, world.chaos
+        limits = world.workload.limits
+        self.places = Places(
+            {world.home.state_machine(name): limit for name, limit in limits.items()}
+        )
         self.engine = Engine(
             self.connection,
             clock,
@@ -44,6 +49,7 @@ class Server:
             new_seed=lambda: chaos.random.getrandbits(62),
             weight_max=chaos.plan.weight_max,
             snapshot_rule=_rule(chaos.plan.snapshots),
+            places=self.places,
         )
         router = Router(self.connection, self.engine, self.catalog)
         self._supervisor = Supervisor(self.connection, clock, router)

@@ -62,12 +62,28 @@ class Witness:
         scheduled = {event.id for event in self._events(row.id) if event.type.endswith("Scheduled")}
         self._must(command.task in scheduled, f"{name} is run before that is durable")
         self._must(not is_open, f"{name} is run while it runs")
+        self._check_turn(row, name)
         key = (server, arn, command.task)
         # After a conflict that is told late, an answer may be on its way when its task is read.
         is_first = key not in self._runs or row.id in self._world.disk.conflicts
         self._must(is_first, f"{name} is run twice by one server")
         self._runs.add(key)
         self._keys[arn, command.task].add(command.idempotency_key)
+
+    def _check_turn(self, row: ExecutionRow, name: str) -> None:
+        """Only the oldest executions of a limited machine act, each with its children."""
+        while row.child is not None:
+            row = _known(self._row_by_id(row.child.execution))
+        machine = row.state_machine_arn
+        limit = self._world.workload.limits.get(machine.rsplit(":", 1)[-1])
+        if limit is None or row.status != RUNNING:
+            return
+        older = [
+            each.name
+            for each in self._memory._executions.values()
+            if each.state_machine_arn == machine and each.status == RUNNING and each.id < row.id
+        ]
+        self._must(len(older) < limit, f"{name} is run before it is its turn: before {older}")
 
     def told(self, id: int, fact: Fact, *, is_taken: bool, in_doubt: bool) -> None:
         """Somebody outside was told what became of an answer."""
@@ -139,6 +155,10 @@ class Witness:
             "Map Runs": engine._map_runs._runs,
             "tasks of Map Runs": engine._map_runs._tasks,
             "open calls": server.handlers.open,
+            "places": [each.holders for each in server.places._machines.values() if each.holders],
+            "those who wait for a turn": server.places.waiting,
+            "commands of others": server.places._withheld,
+            "due times": engine._timekeeper._due,
             "room": engine._admission._inside,
             "those who wait for room": engine._admission._waiting,
         }

@@ -1,5 +1,7 @@
 """What the servers of a simulation are given to do: random work, and some of the tricky kind."""
 
+from collections.abc import Mapping
+from dataclasses import field, replace
 from random import Random
 from typing import Any, Final
 
@@ -34,10 +36,18 @@ class Workload:
     triggers: tuple[Trigger, ...] = ()
     events: tuple[TriggerEvent, ...] = ()
     wishes: tuple[Wish, ...] = ()
+    limits: Mapping[str, int] = field(default_factory=dict)  # executions of a machine at once
 
 
 def workload(seed: int) -> Workload:
-    """The work of a seed: every fourth is one of the tricky ones."""
+    """The work of a seed; some of its state machines are limited."""
+    work, random = _unlimited(seed), Random(f"{seed} limits")
+    limits = {name: random.choice((1, 1, 2)) for name in work.machines if random.random() < 0.4}
+    return replace(work, limits=limits)
+
+
+def _unlimited(seed: int) -> Workload:
+    """Every fourth is one of the tricky ones."""
     random = Random(f"{seed} work")
     if seed % 4 == 0:
         return TRICKY[seed // 4 % len(TRICKY)]

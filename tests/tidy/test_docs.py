@@ -111,7 +111,8 @@ def test_every_command_and_option_is_documented() -> None:
 def settings_entries() -> list[str]:
     """Every entry that `load_settings` asks for, as its calls of `take` name them."""
     tables = {"table": ""} | {
-        name: f"{name}." for name in ("server", "handlers", "objects", "retention", "audit")
+        name: f"{name}."
+        for name in ("server", "handlers", "concurrency", "objects", "retention", "audit")
     }
     taken = [
         tables[node.func.value.id] + node.args[0].value

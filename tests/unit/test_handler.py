@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import time
+from typing import Any
 
 import pytest
 
@@ -15,8 +16,8 @@ def test_the_decorator_marks_a_function_and_returns_it_unchanged() -> None:
 
     assert handler(work) is work
     assert mark_of(work) == HandlerMark(name="work")
-    assert handler(name="other", timeout_seconds=2)(work) is work
-    assert mark_of(work) == HandlerMark(name="other", timeout_seconds=2)
+    assert handler(name="other", timeout_seconds=2, concurrency=3)(work) is work
+    assert mark_of(work) == HandlerMark(name="other", timeout_seconds=2, concurrency=3)
     assert mark_of(print) is None
 
 
@@ -87,3 +88,9 @@ def test_importing_eventmill_imports_no_engine() -> None:
     }
     assert not {"asyncio", "socket", "subprocess"} & set(printed)
     assert eventmill.handler is handler
+
+
+@pytest.mark.parametrize("limit", [0, -1, 1.5, True, "2"])
+def test_refuses_a_limit_that_is_none(limit: Any) -> None:
+    with pytest.raises(ValueError, match="concurrency must be a whole number above 0"):
+        handler(concurrency=limit)

@@ -3,6 +3,7 @@
 import asyncio
 import errno
 import os
+import resource
 import socket
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
@@ -21,6 +22,7 @@ _GRACE_SECONDS: Final = 2
 _KEEP_ALIVE_SECONDS: Final = 75
 # How often the Date header changes.
 _DATE_SECONDS: Final = 1
+_CONNECTIONS_MAX: Final = 1_000
 
 
 @record
@@ -42,9 +44,13 @@ class Address:
 
 
 @asynccontextmanager
-async def serving(system: System, host: str, port: int) -> AsyncIterator[Address]:
+async def serving(
+    system: System, host: str, port: int, *, connections_max: int | None = None
+) -> AsyncIterator[Address]:
     """The API listens inside the block; after it requests under way are finished, or answered 503.
 
+    While there are more than `connections_max` connections, all requests are answered 503, which
+    clients repeat after a while; by default that is 1,000, or half of the files that may be open.
     Port 0 takes any that is free; the address says which. Signals are left to the caller.
 
     Raises:
@@ -61,6 +67,7 @@ async def serving(system: System, host: str, port: int) -> AsyncIterator[Address
             access_log=False,
             proxy_headers=False,
             server_header=False,
+            limit_concurrency=(connections_max or _connections_max()) + 1,
             timeout_keep_alive=_KEEP_ALIVE_SECONDS,
             timeout_graceful_shutdown=_GRACE_SECONDS,
         )
@@ -102,6 +109,11 @@ class _Server(uvicorn.Server):
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
+
+
+def _connections_max() -> int:
+    # The other half is for the log, the workers and whatever handlers open.
+    return max(1, min(_CONNECTIONS_MAX, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 2))
 
 
 async def _bound(host: str, port: int) -> socket.socket:

@@ -18,6 +18,8 @@ from eventmill.handler import HandlerContext
 from eventmill.model import decode_json, record
 from eventmill.ports import Answer, Invocation, Raised
 
+_BEAT_SECONDS: Final = 0.1
+
 HandlerFunction: TypeAlias = Callable[[Any, Any], Any]
 
 
@@ -99,6 +101,7 @@ class Calls:
         grace_seconds: float | None = None,
         on_heartbeat: Callable[[Invocation], None] | None = None,
         on_own_deadline: Callable[[int, int], None] = lambda _id, _at_ms: None,
+        on_end: Callable[[int], None] | None = None,
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self._lookup = lookup
@@ -106,6 +109,7 @@ class Calls:
         self._grace_seconds = grace_seconds
         self._on_heartbeat = on_heartbeat
         self._on_own_deadline = on_own_deadline
+        self._on_end = on_end
         self._running: dict[int, Call] = {}
         self._deadlines = Deadlines(self._running.keys(), self._expire)
 
@@ -188,7 +192,7 @@ class Calls:
             idempotency_key=invocation.idempotency_key,
             task_token=invocation.token,
             deadline_ms=call.deadline_ms,
-            on_heartbeat=(lambda: heartbeat(invocation)) if heartbeat else _ignore_heartbeat,
+            on_heartbeat=_sparingly(lambda: heartbeat(invocation)) if heartbeat else _ignore,
         )
 
     async def _run(self, call: Call, function: HandlerFunction, context: object) -> None:
@@ -268,9 +272,11 @@ class Calls:
     def _end(self, call: Call, answer: Answer) -> None:
         if call.timer is not None:
             call.timer.cancel()
-        self._running.pop(call.invocation.id, None)
+        was_running = self._running.pop(call.invocation.id, None) is not None
         call.task = None  # its context holds the call: no cycle is left to the garbage collector
         call.reply(call.timed_out() if call.expired else answer)
+        if was_running and self._on_end is not None:
+            self._on_end(call.invocation.id)
 
 
 _STOPPED: Final = Raised(error="CancelledError", cause="")
@@ -282,5 +288,19 @@ def _discard(result: Awaitable[Any]) -> None:
         result.close()
 
 
-def _ignore_heartbeat() -> None:
+def _sparingly(beat: Callable[[], None]) -> Callable[[], None]:
+    """Pass on one heartbeat in a tenth of a second: each becomes a step in the log."""
+    next_at = 0.0
+
+    def beat_now() -> None:
+        nonlocal next_at
+        now = time.monotonic()
+        if now >= next_at:
+            next_at = now + _BEAT_SECONDS
+            beat()
+
+    return beat_now
+
+
+def _ignore() -> None:
     """Nobody asked to hear of heartbeats."""

@@ -33,11 +33,13 @@ class InlineExecutor:
         threads_max: int = 64,
         grace_seconds: float = 1.0,
         on_heartbeat: Callable[[Invocation], None] | None = None,
+        on_end: Callable[[int], None] | None = None,
     ) -> None:
         """Serve the handlers of a folder, or functions by name. Needs a running event loop.
 
         A handler may go on for `grace_seconds` after its deadline before it is answered for.
-        `on_heartbeat` may be called in any thread.
+        `on_heartbeat` may be called in any thread. `on_end` is called with the id of each call when
+        its function has really ended, which may be long after its answer.
         """
         home = home or Home()
         lookup = Loader(handlers, home) if isinstance(handlers, Path) else _Mapped(handlers, home)
@@ -47,6 +49,7 @@ class InlineExecutor:
             threads_max=threads_max,
             grace_seconds=grace_seconds,
             on_heartbeat=on_heartbeat,
+            on_end=on_end,
         )
         self.invoke = self._calls.start
         self.cancel = self._calls.cancel

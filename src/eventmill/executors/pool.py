@@ -68,12 +68,18 @@ class WorkerPool:
         home: Home | None = None,
         settings: PoolSettings | None = None,
         on_heartbeat: Callable[[Invocation], None] | None = None,
+        on_end: Callable[[int], None] | None = None,
     ) -> None:
-        """Serve the handlers of `folder`. Needs a running event loop."""
+        """Serve the handlers of `folder`. Needs a running event loop.
+
+        `on_end` is called with the id of each call when it has left its worker for good, which may
+        be some time after it was cancelled.
+        """
         self._home = home or Home()
         self._folder = folder.resolve()
         self._settings = settings or PoolSettings()
         self._on_heartbeat = on_heartbeat
+        self._on_end = on_end
         self._loop = asyncio.get_running_loop()
         self._calls: dict[int, PooledCall] = {}
         self._waiting: OrderedDict[int, PooledCall] = OrderedDict()
@@ -192,7 +198,8 @@ class WorkerPool:
     def _forget(self, call: PooledCall) -> None:
         """Drop a call from wherever it is, which frees its place."""
         id_ = call.invocation.id
-        self._calls.pop(id_, None)
+        if self._calls.pop(id_, None) is not None and self._on_end is not None:
+            self._loop.call_soon(self._on_end, id_)  # later, because it may invoke
         self._waiting.pop(id_, None)
         self._waiting_alone.pop(id_, None)
         worker, call.worker = call.worker, None

@@ -18,6 +18,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final, TypeAlias
 
+from eventmill.handler import is_concurrency
 from eventmill.model import record
 
 _ENTRY_POINTS: Final = ("lambda_handler", "handler")
@@ -34,6 +35,12 @@ class FoundHandler:
     function: str
     path: Path
     line: int
+    concurrency: int | None = None  # how many calls may run at once, if `@handler` says
+
+    @property
+    def full_name(self) -> str:
+        """`module.function`: the same under every name that a function is found by."""
+        return f"{self.module}.{self.function}"
 
     @property
     def place(self) -> str:
@@ -53,6 +60,17 @@ class Scan:
     modules: dict[str, Path]
     clashes: dict[str, str]
     problems: tuple[str, ...]
+
+    def full_name(self, name: str) -> str:
+        """The `module.function` that a name means; of a name that nobody has, the name itself."""
+        found = self.handlers.get(name)
+        return name if found is None else found.full_name
+
+    def has(self, name: str) -> bool:
+        """Whether a function can be called by this name: `module.function` reaches any."""
+        return (
+            name in self.handlers or name in self.clashes or name.rpartition(".")[0] in self.modules
+        )
 
 
 def scan(folder: Path) -> Scan:
@@ -118,13 +136,13 @@ class _Module:
             function=function.name,
             path=self._path,
             line=function.lineno,
+            concurrency=self._concurrency(function),
         )
 
     def _own_name(self, function: _Function) -> str | None:
-        for decorator in function.decorator_list:
-            called = decorator.func if isinstance(decorator, ast.Call) else decorator
-            if ast.unparse(called) in self._decorators:
-                return self._decorated_name(function, decorator)
+        decorator = self._decorator(function)
+        if decorator is not None:
+            return self._decorated_name(function, decorator)
         is_entry_point = function.name in _ENTRY_POINTS
         if is_entry_point or function.name.startswith("_"):
             return None
@@ -147,6 +165,26 @@ class _Module:
             self._problem(function, "the name in @handler(name=…) must be a literal string")
             return None
         return function.name
+
+    def _decorator(self, function: _Function) -> ast.expr | None:
+        for decorator in function.decorator_list:
+            called = decorator.func if isinstance(decorator, ast.Call) else decorator
+            if ast.unparse(called) in self._decorators:
+                return decorator
+        return None
+
+    def _concurrency(self, function: _Function) -> int | None:
+        decorator = self._decorator(function)
+        for keyword in decorator.keywords if isinstance(decorator, ast.Call) else ():
+            if keyword.arg != "concurrency":
+                continue
+            value = keyword.value.value if isinstance(keyword.value, ast.Constant) else ...
+            if value is None or is_concurrency(value):
+                return value  # type: ignore[return-value]  # None or an int, as was just seen
+            self._problem(
+                function, "the limit in @handler(concurrency=…) must be a literal number above 0"
+            )
+        return None
 
     def _problem(self, function: _Function, message: str) -> None:
         self._problems.append(f"{self._path}:{function.lineno}: {message}")

@@ -4,7 +4,10 @@ import asyncio
 from collections import deque
 from typing import Final
 
+from eventmill.ports import Clock
+
 _BYTES_PER_WEIGHT: Final = 16_384
+_WHILE_MS: Final = 1_000
 
 
 def weight_of(input_bytes: int) -> int:
@@ -20,6 +23,11 @@ class Admission:
         self._inside = 0
         self._waiting: deque[tuple[int, asyncio.Future[None]]] = deque()
 
+    @property
+    def room(self) -> int:
+        """How much may still come in before `enter` waits; 0 while others wait already."""
+        return 0 if self._waiting else max(0, self._weight_max - self._inside)
+
     async def enter(self, weight: int) -> None:
         """Wait for room, then count as inside until `leave`."""
         if self.entered(weight):
@@ -31,6 +39,8 @@ class Admission:
         except asyncio.CancelledError:
             if not admitted.cancelled():  # it was admitted in the same turn
                 self.leave(weight)
+            else:
+                self._waiting.remove((weight, admitted))
             raise
 
     def entered(self, weight: int) -> bool:
@@ -39,6 +49,20 @@ class Admission:
             return False
         self._inside += weight
         return True
+
+    async def room_or_a_while(self, clock: Clock) -> None:
+        """Wait for room, but not for long: who is in memory may wait for somebody who is not."""
+        if self.room:
+            return
+        waiting = (
+            asyncio.ensure_future(self.enter(0)),
+            asyncio.ensure_future(clock.pause(_WHILE_MS)),
+        )
+        try:
+            await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for each in waiting:
+                each.cancel()
 
     def push_in(self, weight: int) -> None:
         """Count as inside without waiting: what others in memory wait for must not wait itself."""

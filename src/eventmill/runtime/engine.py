@@ -28,6 +28,7 @@ from eventmill.runtime.ends import Ends
 from eventmill.runtime.loading import Live, Loading, Taken, Told
 from eventmill.runtime.map_run_rows import map_runs_begun, map_runs_changed
 from eventmill.runtime.map_runs import ChildStart, MapRuns
+from eventmill.runtime.places import Places
 from eventmill.runtime.snapshots import SnapshotRule
 from eventmill.runtime.starting import Start, Starting, seeds, weight
 from eventmill.runtime.timekeeper import NEVER_MS, Timekeeper
@@ -80,21 +81,24 @@ class Engine:
         stay_ms: int | None = _STAY_MS,
         weight_max: int = _WEIGHT_MAX,
         snapshot_rule: SnapshotRule | None = None,
+        places: Places | None = None,
     ) -> None:
         """Take the parts; nothing runs before `recover`.
 
         `listener` hears of each execution that starts or ends. `new_seed` gives each what its
         random numbers are drawn from. One that only waits leaves memory, unless it is due within
         `stay_ms`; with None all of them stay. With `weight_max` executions in memory (one of
-        160 KiB counts as eleven) a start waits. `snapshot_rule` says when to store them as they are.
+        160 KiB counts as eleven) a start waits. `snapshot_rule` says when to store them as they
+        are, `places` which of them may act.
         """
         self._events = log
         self._clock = clock
         self._listener = listener
         self._stay_ms = stay_ms
         self._snapshot_rule = snapshot_rule or SnapshotRule()
-        self._timekeeper = Timekeeper(log, clock, self._wake)
         self._admission = Admission(weight_max)
+        self._timekeeper = Timekeeper(log, clock, self._wake, self._admission)
+        self._places = places or Places()
         self._live: dict[int, Live] = {}
         self._loading = Loading(
             log, clock, catalog, loaded=self._loaded, gone=self._gone, broken=self._break
@@ -115,9 +119,13 @@ class Engine:
         self._is_closed = False
         self._ends = Ends()
         self._broken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._map_runs = MapRuns(
-            log,
-            clock,
+        self._map_runs = self._new_map_runs(catalog, datasets, quotas)
+        self._work = Work(dispatch, self._map_runs, self._places, self.tell)
+
+    def _new_map_runs(self, catalog: Catalog, datasets: Datasets, quotas: Quotas) -> MapRuns:
+        return MapRuns(
+            self._events,
+            self._clock,
             catalog,
             datasets,
             quotas,
@@ -126,7 +134,6 @@ class Engine:
             stop=lambda arn, cause: self.stop(arn, None, cause),
             broken=self._break,
         )
-        self._work = Work(dispatch, self._map_runs, self.tell)
 
     @property
     def in_memory(self) -> int:
@@ -168,6 +175,7 @@ class Engine:
             self._admission.leave(live.weight)
             return
         self._live[live.id] = live
+        self._places.enter(live.row, live.execution.status)
         if self._listener is not None:
             self._listener.started(live.row)
         self._act(live, step)
@@ -330,6 +338,14 @@ class Engine:
             self._forget(live)
             self._announce(live, step)
 
+    def _take_turn(self, execution: int) -> None:
+        """It is the turn of an execution: carry out what it waits with."""
+        live = self._live.get(execution)
+        if live is None:
+            self._loading.want(execution)
+        else:
+            self._work.carry_out(live, self._places.withheld(execution))
+
     def _rest(self, live: Live) -> None:
         """All that is known of a running execution is durable: if it is idle, it leaves memory."""
         if live.timer_ms is not None:
@@ -337,6 +353,8 @@ class Engine:
             self._timekeeper.sleeps(live.timer_ms)
         else:
             due_ms = live.execution.next_due_ms()
+            if not self._places.has(live.row):
+                self._forget(live)
             if due_ms is not None:
                 self._timekeeper.remember(live.id, due_ms)
 
@@ -344,6 +362,9 @@ class Engine:
         status, stop_ms = live.execution.status, live.execution.stop_ms
         if live.row.child is not None:
             self._map_runs.ended(live.row, status)
+        follower = self._places.leave(live.row)
+        if follower is not None:
+            self._take_turn(follower)
         if self._listener is None and not self._ends.is_awaited(live.id):
             return
         row = replace(live.row, status=status, stop_ms=stop_ms, steps=live.step)
@@ -354,6 +375,8 @@ class Engine:
     def _forget(self, live: Live) -> None:
         if self._live.get(live.id) is live:
             del self._live[live.id]
+            self._places.withheld(live.id)
+            self._timekeeper.forget(live.id)
             self._admission.leave(live.weight)
 
     # Loading and recovery
@@ -366,6 +389,7 @@ class Engine:
         """
         point("before-recovery")
         self._starting.ids_after(await self._events.newest_id())
+        await self._places.take_up(self._events)
         left = await self._events.unfinished()
         await self._timekeeper.look_into_log()
         self._map_runs.begin_stopping_orphans()

@@ -13,7 +13,7 @@ from eventmill.executors.scan import Scan, scan
 from eventmill.model import Json, Quotas, decode_json, record
 from eventmill.runtime.documents import YAML_SUFFIXES, Document, read_document
 from eventmill.runtime.findings import ERROR, Finding, from_diagnostic, from_line
-from eventmill.runtime.settings import Settings
+from eventmill.runtime.settings import SETTINGS_FILE, Settings
 from eventmill.triggers.sources import Source
 from eventmill.triggers.trigger import InvalidTrigger, Trigger, parse_trigger
 
@@ -66,6 +66,7 @@ def inspect_project(settings: Settings) -> tuple[Project, tuple[Finding, ...]]:
     findings += _clashes((workflow_name(path), path) for path in paths)
     triggers, found_in_triggers = _load_triggers(settings, {each.name for each in workflows})
     findings += found_in_triggers
+    findings += _unknown_limits(settings, {each.name for each in workflows}, handlers)
     project = Project(
         workflows=tuple(workflows),
         triggers=tuple(triggers),
@@ -137,10 +138,7 @@ def _mistake(code: str, message: str) -> Diagnostic:
 
 def _missing_handlers(document: Json, handlers: Scan) -> Iterator[Diagnostic]:
     for pointer, name in _functions(document, ""):
-        if name in handlers.handlers or name in handlers.clashes:
-            continue
-        # `module.function` reaches any public function of a module.
-        if name.rpartition(".")[0] in handlers.modules:
+        if handlers.has(name):
             continue
         listed = ", ".join(sorted(handlers.handlers)) or "none"
         yield Diagnostic(
@@ -232,6 +230,30 @@ def check_trigger(
     return trigger, (
         _at(document, "STATE_MACHINE_DOES_NOT_EXIST", "/Target/StateMachine", message),
     )
+
+
+# Limits
+
+
+def _unknown_limits(settings: Settings, machines: set[str], handlers: Scan) -> Iterator[Finding]:
+    """What the settings limit and the project does not have."""
+    path, limits = settings.project / SETTINGS_FILE, settings.concurrency
+    for name in limits.executions:
+        if name not in machines:
+            known = ", ".join(sorted(machines)) or "none"
+            message = (
+                f"concurrency.executions limits {name!r}, and no state machine has this name; "
+                f"workflows/ has: {known}"
+            )
+            yield Finding(path=path, code="STATE_MACHINE_DOES_NOT_EXIST", message=message)
+    for name in limits.handlers:
+        if not handlers.has(name):
+            known = ", ".join(sorted(handlers.handlers)) or "none"
+            message = (
+                f"concurrency.handlers limits {name!r}, and no handler has this name; "
+                f"handlers/ has: {known}"
+            )
+            yield Finding(path=path, code="HANDLER_DOES_NOT_EXIST", message=message)
 
 
 def _at(document: Document, code: str, pointer: str, message: str) -> Finding:

@@ -9,6 +9,8 @@
 | `handlers.workers` | the number of processors | how many worker processes |
 | `handlers.memory_mib` | no limit | the memory a worker may use before it is killed |
 | `handlers.environment` | `[]` | names of environment variables that handlers may see |
+| `concurrency.executions` | no limit | state machines → how many executions of each at once |
+| `concurrency.handlers` | no limit | handlers → how many calls of each at once |
 | `objects.folder` | `buckets` | the folder of buckets, relative to the project |
 | `objects.s3` | `false` | buckets are those of S3, not folders |
 | `objects.endpoint` | Amazon's | the URL of another server that speaks S3's protocol |
@@ -21,7 +23,7 @@
 import os
 import tomllib
 from collections.abc import Callable, Mapping
-from dataclasses import fields
+from dataclasses import field, fields
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Final
@@ -46,6 +48,14 @@ class ObjectSettings:
 
 
 @record
+class Concurrency:
+    """How much may go on at once: executions of a state machine, calls of a handler, by name."""
+
+    executions: Mapping[str, int] = field(default_factory=dict)
+    handlers: Mapping[str, int] = field(default_factory=dict)
+
+
+@record
 class Settings:
     """How a project wants to be run. Paths are absolute."""
 
@@ -63,6 +73,7 @@ class Settings:
     retention: Limits = Limits()
     checkpoint_rows: int = 10_000
     checkpoint_key: Path | None = None
+    concurrency: Concurrency = Concurrency()
 
     @property
     def log_path(self) -> Path:
@@ -93,6 +104,7 @@ def load_settings(project: Path) -> Settings:
     server, handlers = table.table("server"), table.table("handlers")
     objects, quotas = table.table("objects"), table.table("quotas")
     retention, audit = table.table("retention"), table.table("audit")
+    concurrency = table.table("concurrency")
     settings = Settings(
         project=project,
         data=project / table.take("data", ".eventmill", _text),
@@ -106,12 +118,7 @@ def load_settings(project: Path) -> Settings:
         workers=handlers.take("workers", os.cpu_count() or 1, _positive),
         memory_mib=handlers.take("memory_mib", None, _positive),
         environment=handlers.take("environment", (), _names),
-        quotas=Quotas(
-            **{
-                field.name: quotas.take(field.name, field.default, _positive)
-                for field in fields(Quotas)
-            }
-        ),
+        quotas=_quotas(quotas),
         objects=ObjectSettings(
             folder=objects.take("folder", ObjectSettings().folder, _text),
             s3=objects.take("s3", False, _switch) or objects.has("endpoint"),
@@ -127,16 +134,25 @@ def load_settings(project: Path) -> Settings:
         ),
         checkpoint_rows=audit.take("checkpoint_rows", 10_000, _positive),
         checkpoint_key=_under(project, audit.take("key", None, _text)),
+        concurrency=Concurrency(
+            executions=concurrency.take("executions", {}, _limits),
+            handlers=concurrency.take("handlers", {}, _limits),
+        ),
     )
     if settings.objects.s3:
         objects.refuse("folder", "buckets are in a folder or in S3, not in both")
     else:
         objects.refuse("region", "only S3 has one; set objects.s3 or objects.endpoint")
-    tables = (table, server, handlers, objects, quotas, retention, audit)
+    tables = (table, server, handlers, objects, quotas, retention, audit, concurrency)
     if problems := [problem for each in tables for problem in each.problems()]:
         file = project / SETTINGS_FILE
         raise SettingsError("\n".join(f"{file}: {problem}" for problem in problems))
     return settings
+
+
+def _quotas(table: "_Table") -> Quotas:
+    taken = {each.name: table.take(each.name, each.default, _positive) for each in fields(Quotas)}
+    return Quotas(**taken)
 
 
 def _read(path: Path) -> Mapping[str, Any]:
@@ -209,6 +225,13 @@ def _positive(value: Any) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or value < 1:
         raise ValueError("a whole number above 0")
     return value
+
+
+def _limits(value: Any) -> Mapping[str, int]:
+    try:
+        return {name: _positive(limit) for name, limit in value.items()}
+    except (AttributeError, ValueError):
+        raise ValueError("a table of names, each with a whole number above 0") from None
 
 
 def _days(value: Any) -> int:

@@ -5,12 +5,14 @@ import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from importlib import import_module
+from typing import Final
 
 from eventmill.datasets.stored import StoredDatasets
 from eventmill.errors import LogUnavailable
 from eventmill.executors.inline import InlineExecutor
 from eventmill.executors.pool import WorkerPool
 from eventmill.executors.pool_settings import PoolSettings
+from eventmill.executors.scan import Scan
 from eventmill.integrations.lambda_function import LambdaFunction
 from eventmill.log.checkpoints import Sign
 from eventmill.log.sqlite import SqliteEventLog
@@ -22,15 +24,20 @@ from eventmill.runtime.catalog import Catalog
 from eventmill.runtime.clock import SystemClock
 from eventmill.runtime.engine import Engine, Listener
 from eventmill.runtime.housekeeping import Housekeeping
+from eventmill.runtime.places import Places
 from eventmill.runtime.project import Project
 from eventmill.runtime.router import Router
 from eventmill.runtime.settings import Settings
 from eventmill.runtime.supervisor import Supervisor, Watch
+from eventmill.runtime.turns import Turns, handler_gates
 from eventmill.runtime.work import Dispatch
 from eventmill.sensors.filesystem import FilesystemSensor
 from eventmill.triggers.filesystem import FilesystemSource
 from eventmill.triggers.listeners import Listeners
 from eventmill.triggers.trigger import Trigger
+
+# Each call takes some KiB. With fewer at once, handlers that only wait would wait for each other.
+_INLINE_CALLS_MAX: Final = 1_000
 
 
 @record
@@ -66,16 +73,10 @@ async def running(
         clock = SystemClock()
         _make_folder(settings)
         log = await stack.enter_async_context(SqliteEventLog.open(settings.log_path))
-        loop = asyncio.get_running_loop()
-
-        def on_heartbeat(invocation: Invocation) -> None:
-            loop.call_soon_threadsafe(dispatch.heartbeat, invocation)
-
-        executor = await stack.enter_async_context(_executor(settings, on_heartbeat))
+        dispatch = await stack.enter_async_context(_dispatch(settings, project.handlers))
         catalog = Catalog(log, settings.home, settings.quotas)
         for workflow in project.workflows:
             catalog.add(workflow.name, workflow.text)
-        dispatch = LambdaFunction(executor)
         datasets = StoredDatasets(await stack.enter_async_context(_object_store(settings)))
         engine = Engine(
             log,
@@ -86,6 +87,7 @@ async def running(
             settings.home,
             settings.quotas,
             listener=listener,
+            places=_places(settings),
         )
         stack.callback(engine.close)
         supervisor = Supervisor(log, clock, Router(log, engine, catalog))
@@ -160,12 +162,45 @@ async def _object_store(settings: Settings) -> AsyncIterator[ObjectStore]:
         yield folder
 
 
+@asynccontextmanager
+async def _dispatch(settings: Settings, handlers: Scan) -> AsyncIterator[LambdaFunction]:
+    """What carries tasks out: by calls of handlers, which take turns."""
+    loop = asyncio.get_running_loop()
+
+    def on_heartbeat(invocation: Invocation) -> None:
+        loop.call_soon_threadsafe(dispatch.heartbeat, invocation)
+
+    def on_end(invocation: int) -> None:
+        turns.ended(invocation)
+
+    gates = handler_gates(handlers, settings.concurrency.handlers)
+    opening, calls_max = _executor(settings, on_heartbeat, on_end)
+    async with opening as executor:
+        turns = Turns(executor, calls_max=calls_max, gates=gates)
+        dispatch = LambdaFunction(turns)
+        try:
+            yield dispatch
+        finally:
+            turns.close()
+
+
+def _places(settings: Settings) -> Places:
+    limits = settings.concurrency.executions
+    return Places({settings.home.state_machine(name): limit for name, limit in limits.items()})
+
+
 def _executor(
-    settings: Settings, on_heartbeat: Callable[[Invocation], None]
-) -> AbstractAsyncContextManager[Executor]:
+    settings: Settings,
+    on_heartbeat: Callable[[Invocation], None],
+    on_end: Callable[[int], None],
+) -> tuple[AbstractAsyncContextManager[Executor], int]:
+    """What runs the handlers, and how many calls of them at once."""
     # Without handlers there is nothing to isolate; who calls one is told that it does not exist.
     if settings.isolation == "inline" or not settings.handlers.is_dir():
-        return InlineExecutor(settings.handlers, home=settings.home, on_heartbeat=on_heartbeat)
+        inline = InlineExecutor(
+            settings.handlers, home=settings.home, on_heartbeat=on_heartbeat, on_end=on_end
+        )
+        return inline, _INLINE_CALLS_MAX
     mib = settings.memory_mib
     pool = PoolSettings(
         workers=settings.workers,
@@ -175,9 +210,14 @@ def _executor(
             **{name: os.environ[name] for name in settings.environment if name in os.environ},
         },
     )
-    return WorkerPool(
-        settings.handlers, home=settings.home, settings=pool, on_heartbeat=on_heartbeat
+    workers = WorkerPool(
+        settings.handlers,
+        home=settings.home,
+        settings=pool,
+        on_heartbeat=on_heartbeat,
+        on_end=on_end,
     )
+    return workers, pool.workers * pool.calls_per_worker
 
 
 def _watches(settings: Settings, project: Project, clock: Clock) -> tuple[Watch, ...]:

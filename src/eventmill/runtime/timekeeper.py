@@ -9,6 +9,7 @@ from typing import Final
 from eventmill.errors import LogUnavailable
 from eventmill.faults import point
 from eventmill.ports import Clock, EventLog
+from eventmill.runtime.admission import Admission
 
 _log: Final = logging.getLogger(__name__)
 
@@ -16,30 +17,48 @@ _log: Final = logging.getLogger(__name__)
 NEVER_MS: Final = 2**62
 _PAGE: Final = 500
 _TRY_AGAIN_MS: Final = 1_000
+# So many outdated due times may lie in the heap before it is swept.
+_OUTDATED_MAX: Final = 1_000
 
 
 class Timekeeper:
     """Knows when somebody must be woken next, and keeps nothing per sleeper.
 
     `wake` is given executions whose time has come; it returns when what follows is durable, so
-    that their timer rows are gone or say something new.
+    that their timer rows are gone or say something new. Those that sleep in the log
+    come a page at a time, when `admission` has room or after a while.
     """
 
     def __init__(
-        self, log: EventLog, clock: Clock, wake: Callable[[Iterable[int]], Awaitable[None]]
+        self,
+        log: EventLog,
+        clock: Clock,
+        wake: Callable[[Iterable[int]], Awaitable[None]],
+        admission: Admission,
     ) -> None:
         self._events = log
         self._clock = clock
         self._wake = wake
-        self._in_memory: list[tuple[int, int]] = []  # (due_ms, execution); may be outdated
+        self._admission = admission
+        self._due: dict[int, int] = {}  # execution -> due_ms
+        self._in_memory: list[tuple[int, int]] = []  # a heap of the same, with some outdated
         self._in_log_ms: int | None = None
         self._news = asyncio.Event()
         self._log_refuses = False
 
     def remember(self, execution: int, due_ms: int) -> None:
-        """An execution in memory has something due."""
+        """An execution in memory has something due, and nothing sooner."""
+        if self._due.get(execution) == due_ms:
+            return
+        if len(self._in_memory) > 2 * len(self._due) + _OUTDATED_MAX:
+            self._in_memory = sorted((at_ms, each) for each, at_ms in self._due.items())
+        self._due[execution] = due_ms
         heappush(self._in_memory, (due_ms, execution))
         self._news.set()
+
+    def forget(self, execution: int) -> None:
+        """An execution has left memory, or has nothing due any more."""
+        self._due.pop(execution, None)
 
     def sleeps(self, due_ms: int) -> None:
         """An execution has left memory; the log's timer row says `due_ms`."""
@@ -78,16 +97,20 @@ class Timekeeper:
             self._in_log_ms = min(found_ms, self._in_log_ms or found_ms)
 
     async def _wake_memory(self, now_ms: int) -> None:
-        due: set[int] = set()
+        due: list[int] = []
         while self._in_memory and self._in_memory[0][0] <= now_ms:
-            due.add(heappop(self._in_memory)[1])
+            due_ms, execution = heappop(self._in_memory)
+            if self._due.get(execution) == due_ms:
+                del self._due[execution]
+                due.append(execution)
         if due:
             point("before-timer")
             await self._wake(sorted(due))
             point("after-timer")
 
     async def _wake_log(self, now_ms: int) -> None:
-        while self._in_log_ms is not None and self._in_log_ms <= now_ms:
+        if self._in_log_ms is not None and self._in_log_ms <= now_ms:
+            await self._admission.room_or_a_while(self._clock)
             due = await self._events.due(now_ms, limit=_PAGE)
             if due:
                 point("before-timer")

@@ -8,6 +8,7 @@ from eventmill.machine.commands import CancelTask, Command, RunMap, RunTask
 from eventmill.machine.facts import Fact, TaskHeartbeat
 from eventmill.runtime.loading import Live
 from eventmill.runtime.map_runs import MapRuns
+from eventmill.runtime.places import Places
 
 
 class Dispatch(Protocol):
@@ -28,14 +29,19 @@ def asked_by(command: Command) -> int:
 class Work:
     """What is under way, by execution and the event that asked for it, and how to cancel it.
 
-    `tell` is given each fact that it reports about an execution.
+    `places` says which executions may act; `tell` is given each fact that work reports about one.
     """
 
     def __init__(
-        self, dispatch: Dispatch, map_runs: MapRuns, tell: Callable[[int, Fact], None]
+        self,
+        dispatch: Dispatch,
+        map_runs: MapRuns,
+        places: Places,
+        tell: Callable[[int, Fact], None],
     ) -> None:
         self._dispatch = dispatch
         self._map_runs = map_runs
+        self._places = places
         self._tell = tell
         self._running: dict[tuple[int, int], Callable[[], None]] = {}
 
@@ -57,6 +63,8 @@ class Work:
         # A task may have ended in the meantime, and after a reload it may still be under way.
         if command.task not in live.execution.tasks or key in self._running:
             return
+        if self._places.withholds(live.row, command):
+            return
 
         def report(fact: Fact) -> None:
             point("before-answer")
@@ -70,6 +78,8 @@ class Work:
     def _run_map(self, live: Live, command: RunMap) -> None:
         key = (live.id, command.map_run)
         if command.map_run not in live.execution.map_runs or key in self._running:
+            return
+        if self._places.withholds(live.row, command):
             return
 
         def report(fact: Fact) -> None:

@@ -111,3 +111,42 @@ def test_says_what_is_wrong_and_where(tmp_path: Path, source: str, line: int, me
     assert problem.startswith(f"{path}:{line}: ")
     assert message in problem
     assert "right" in names(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("decorator", "limit"),
+    [
+        ("@handler", None),
+        ("@handler()", None),
+        ("@handler(concurrency=None)", None),
+        ("@handler(concurrency=3)", 3),
+        ("@handler(name='b', timeout_seconds=1, concurrency=1)", 1),
+    ],
+)
+def test_reads_how_many_calls_may_run_at_once(
+    tmp_path: Path, decorator: str, limit: int | None
+) -> None:
+    source = f"from eventmill import handler\n{decorator}\ndef a(event, context): ..."
+    write(tmp_path, "work.py", source)
+    found = scan(tmp_path)
+    assert [each.concurrency for each in found.handlers.values()] == [limit]
+    assert found.problems == ()
+
+
+@pytest.mark.parametrize("limit", ["0", "-1", "True", "1.5", "'3'", "LIMIT", "1 + 1"])
+def test_a_limit_must_be_a_literal_number(tmp_path: Path, limit: str) -> None:
+    source = f"from eventmill import handler\n@handler(concurrency={limit})\ndef a(e, c): ..."
+    path = write(tmp_path, "work.py", source)
+    assert scan(tmp_path).problems == (
+        f"{path}:3: the limit in @handler(concurrency=…) must be a literal number above 0",
+    )
+
+
+def test_what_can_be_called_and_what_it_means(tmp_path: Path) -> None:
+    source = "from eventmill import handler\n@handler(name='b')\ndef a(event, context): ..."
+    write(tmp_path, "work.py", source)
+    found = scan(tmp_path)
+    assert [found.has(name) for name in ("b", "work.a", "work.c", "a", "other.a")] == [
+        *(True, True, True, False, False),
+    ]
+    assert [found.full_name(name) for name in ("b", "work.a", "a")] == ["work.a", "work.a", "a"]
