@@ -6,9 +6,9 @@ Every execution is 17 history events in four steps, durable with fsync. Each tas
 
 import asyncio
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from bench.raw_sqlite import write_raw
 from bench.recording import Batch, RecordingEventLog
@@ -37,6 +37,13 @@ DEFINITION: Final[dict[str, Any]] = {
 
 INPUT: Final = Payload(b'{"key":"incoming/seattle-weather.csv","size":48219}')
 
+Input: TypeAlias = Callable[[str], Payload]
+"""The input of the execution of this name."""
+
+
+def _same(name: str) -> Payload:
+    return INPUT
+
 
 async def do_nothing(event: Any, context: Any) -> Any:
     return event
@@ -60,9 +67,7 @@ async def measure(folder: Path, *, quick: bool) -> Figures:
         return await throughput(folder, executor, SMALL if quick else FULL)
 
 
-async def throughput(
-    folder: Path, executor: Executor, size: Size, data: Payload = INPUT
-) -> Figures:
+async def throughput(folder: Path, executor: Executor, size: Size, data: Input = _same) -> Figures:
     """Executions per second with many in flight, on any executor.
 
     `cpu_ms` is the processor time of an execution in this process. It hardly depends on what else
@@ -86,7 +91,7 @@ async def throughput(
 
 
 async def recorded(
-    folder: Path, executor: Executor, executions: int, in_flight: int, data: Payload = INPUT
+    folder: Path, executor: Executor, executions: int, in_flight: int, data: Input = _same
 ) -> Sequence[Batch]:
     """What so many executions commit; it also warms everything up."""
     async with serving(folder, executor, DEFINITION, record_batches=True) as server:
@@ -96,7 +101,7 @@ async def recorded(
 
 
 async def run(
-    server: Server, executions: int, in_flight: int, name: str, data: Payload = INPUT
+    server: Server, executions: int, in_flight: int, name: str, data: Input = _same
 ) -> list[float]:
     """Run executions to their end, `in_flight` at a time; return the seconds that each took."""
     names = (f"{name}-{number}" for number in range(executions))
@@ -104,11 +109,13 @@ async def run(
     return [seconds for each in await asyncio.gather(*clients) for seconds in each]
 
 
-async def _client(server: Server, names: Iterator[str], data: Payload) -> list[float]:
+async def _client(server: Server, names: Iterator[str], data: Input) -> list[float]:
     took = []
     for name in names:
         began = time.perf_counter()
-        (row,) = await server.engine.start([Start(machine=server.machine, name=name, input=data)])
+        (row,) = await server.engine.start(
+            [Start(machine=server.machine, name=name, input=data(name))]
+        )
         ended = await server.engine.ended(row.id)
         took.append(time.perf_counter() - began)
         if ended.status != "SUCCEEDED":

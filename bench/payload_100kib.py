@@ -1,4 +1,7 @@
-"""payload_100kib: chain3 with an input of 100 KiB, which each of the three tasks hands on."""
+"""payload_100kib: chain3 with an input of 100 KiB, which each of the three tasks hands on.
+
+Every execution has an input of its own.
+"""
 
 from pathlib import Path
 from typing import Final
@@ -12,13 +15,13 @@ _BYTES: Final = 100 * 1_024
 _ROW: Final[Json] = {"station": "seattle", "date": "2015-01-01", "temp_max": 5.6, "rain": True}
 
 
-def payload() -> Payload:
-    """Rows of JSON, 100 KiB or a little more."""
-    rows = _BYTES // len(Payload.of(_ROW)) + 1
-    return Payload.of([_ROW for _ in range(rows)])
+def payload(name: str) -> Payload:
+    """Rows of JSON, 100 KiB or a little more; each name gives others."""
+    rows: list[Json] = [_ROW] * (_BYTES // len(Payload.of(_ROW)) + 1)
+    return Payload.of([name, *rows])
 
 
 async def measure(folder: Path, *, quick: bool) -> Figures:
     size = chain3.SMALL if quick else chain3.Size(executions=200, in_flight=50, rounds=5)
     async with InlineExecutor({chain3.HANDLER: chain3.do_nothing}) as executor:
-        return await chain3.throughput(folder, executor, size, payload())
+        return await chain3.throughput(folder, executor, size, payload)

@@ -34,6 +34,8 @@ _INSERT_EXECUTION: Final = (
 _INSERT_STEP: Final = (
     "INSERT INTO steps (position, execution, step, body, hash) VALUES (?, ?, ?, ?, ?)"
 )
+_INSERT_PAYLOAD: Final = "INSERT OR IGNORE INTO payloads (digest, body) VALUES (?, ?)"
+_USE_PAYLOAD: Final = "INSERT OR IGNORE INTO payload_uses (execution, digest) VALUES (?, ?)"
 _FINISH: Final = "UPDATE executions SET status = ?, stop_ms = ? WHERE id = ?"
 _SET_TIMER: Final = "INSERT OR REPLACE INTO timers (execution, due_ms) VALUES (?, ?)"
 _REMOVE_TIMER: Final = "DELETE FROM timers WHERE execution = ?"
@@ -88,6 +90,9 @@ def _rows(transaction: Transaction) -> Iterator[tuple[str, _Row]]:
         yield _INSERT_EXECUTION, (*settled, row.status, row.start_ms, *cause)
     for step in transaction.steps:
         yield _INSERT_STEP, (step.execution, step.step, step.body)
+        for digest, payload in (step.payloads or {}).items():
+            yield _INSERT_PAYLOAD, (digest, payload.text)
+            yield _USE_PAYLOAD, (step.execution, digest)
     for execution, (status, stop_ms) in (transaction.finished or {}).items():
         yield _FINISH, (status, stop_ms, execution)
     for execution, due_ms in (transaction.timers or {}).items():

@@ -22,6 +22,10 @@ from eventmill.ports import Executor
 _EVENT: Final = Payload.of(EVENT)
 
 
+def _event(name: str) -> Payload:
+    return _EVENT
+
+
 @asynccontextmanager
 async def _executing(request: Request) -> AsyncIterator[Executor]:
     if request.variant == "inline":
@@ -36,16 +40,16 @@ async def _executing(request: Request) -> AsyncIterator[Executor]:
 
 async def _measure_chain3(executor: Executor, request: Request) -> Figures:
     async with serving(Path(request.folder), executor, chain3.DEFINITION) as server:
-        await chain3.run(server, request.in_flight, request.in_flight, "warm-up", _EVENT)
+        await chain3.run(server, request.in_flight, request.in_flight, "warm-up", _event)
         began = time.perf_counter()
-        await chain3.run(server, request.count, request.in_flight, "timed", _EVENT)
+        await chain3.run(server, request.count, request.in_flight, "timed", _event)
         return {"per_s": request.count / (time.perf_counter() - began)}
 
 
 async def _measure_alone(executor: Executor, request: Request) -> Figures:
     async with serving(Path(request.folder), executor, chain3.DEFINITION) as server:
-        await chain3.run(server, request.count // 10, 1, "warm-up", _EVENT)
-        return latency(await chain3.run(server, request.count, 1, "timed", _EVENT))
+        await chain3.run(server, request.count // 10, 1, "warm-up", _event)
+        return latency(await chain3.run(server, request.count, 1, "timed", _event))
 
 
 async def _measure_fan_out(executor: Executor, request: Request) -> Figures:

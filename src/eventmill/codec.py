@@ -2,10 +2,14 @@
 
 A step is one JSON array, `[at_ms, fact, events]`. Payloads stand in it as JSON, byte for byte as
 they came. The fact holds only what its events do not: `restore_fact` joins the two again.
+
+Large payloads are kept apart, under their digests, and are null in the events. Then the step has a
+fourth element, with a reference for each of them: `[event, field, digest, before, after]`. The text
+of the payload of event number `event` is that of the one kept, between `before` and `after`.
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import msgspec
 
@@ -25,10 +29,36 @@ from eventmill.machine.facts import (
     TimeReached,
 )
 from eventmill.machine.history import DETAILS_KEY, PAYLOAD_FIELDS, Details, HistoryEvent
-from eventmill.model import Json, Payload, encode_json, record
+from eventmill.model import (
+    LARGE_BYTES_MIN,
+    Enveloped,
+    Json,
+    Payload,
+    Payloads,
+    encode_json,
+    record,
+)
 
 _StoredEvent = tuple[int, int, str, int, dict[str, msgspec.Raw] | None, dict[str, Any] | None]
-_StoredStep = tuple[int, list[Any], list[_StoredEvent]]
+_Reference = tuple[int, str, str, str, str]
+
+
+class _StoredStep(msgspec.Struct, array_like=True):
+    at_ms: int
+    fact: list[Any]
+    events: list[_StoredEvent]
+    references: list[_Reference] = []
+
+
+class _References(msgspec.Struct, array_like=True):
+    at_ms: msgspec.Raw
+    fact: msgspec.Raw
+    events: msgspec.Raw
+    references: list[_Reference]
+
+
+class _IsLarge(Exception):
+    """A payload of the step belongs apart."""
 
 
 @record
@@ -45,35 +75,117 @@ def _raw(value: object) -> msgspec.Raw:
     return msgspec.Raw(value.text)
 
 
+def _raw_if_small(value: object) -> msgspec.Raw:
+    assert isinstance(value, Payload)
+    if len(value) >= LARGE_BYTES_MIN:
+        raise _IsLarge
+    return msgspec.Raw(value.text)
+
+
 _encode: Final = msgspec.json.Encoder(enc_hook=_raw).encode
-_decode: Final[Callable[[bytes], _StoredStep]] = msgspec.json.Decoder(_StoredStep).decode
+_encode_small: Final = msgspec.json.Encoder(enc_hook=_raw_if_small).encode
+_decode: Final = msgspec.json.Decoder(_StoredStep).decode
+_decode_references: Final = msgspec.json.Decoder(_References).decode
+
+# Without references a step ends with the braces, the null or the brackets of its events.
+_END_OF_REFERENCES: Final = b'"]]]'
 
 
-def encode_step(at_ms: int, fact: Fact, events: Sequence[HistoryEvent]) -> bytes:
-    """Write a step. The same step gives the same bytes, so two can be compared by them."""
-    rows = [
-        (event.id, event.previous_id, event.type, event.frame, event.details, event.internal)
-        for event in events
-    ]
-    return _encode((at_ms, _bare(fact), rows))
+def encode_step(
+    at_ms: int, fact: Fact, events: Sequence[HistoryEvent]
+) -> tuple[bytes, Payloads | None]:
+    """Write a step: its body, and the payloads that the body refers to."""
+    try:
+        return _encode_small((at_ms, _bare(fact), _rows(events))), None
+    except _IsLarge:
+        pass
+    apart: dict[str, Payload] = {}
+    references: list[_Reference] = []
+    rows = _rows(events)
+    for index, (id, previous_id, type, frame, details, internal) in enumerate(rows):
+        if details is None:
+            continue
+        small = dict(details)
+        for field, value in _large(details):
+            before, payload, after = _taken_apart(value)
+            apart.setdefault(payload.digest, payload)
+            references.append((index, field, payload.digest, before.decode(), after.decode()))
+            small[field] = None
+        rows[index] = (id, previous_id, type, frame, small, internal)
+    return _encode((at_ms, _bare(fact), rows, references)), apart
 
 
-def decode_step(body: bytes) -> RecordedStep:
+def spell_out(at_ms: int, fact: Fact, events: Sequence[HistoryEvent]) -> bytes:
+    """A step with all its payloads in it. The same step gives the same bytes."""
+    return _encode((at_ms, _bare(fact), _rows(events)))
+
+
+def references(body: bytes) -> Sequence[str]:
+    """The digests of the payloads that a stored step refers to; a part may come again."""
+    if not body.endswith(_END_OF_REFERENCES):
+        return ()
+    try:
+        found = _decode_references(body).references
+    except (msgspec.DecodeError, RecursionError):
+        return ()  # no stored step
+    return [digest for _, _, digest, _, _ in found]
+
+
+def decode_step(body: bytes, payloads: Payloads | None) -> RecordedStep:
     """Read what `encode_step` wrote.
 
     Raises:
-        ValueError: The bytes are no stored step.
+        ValueError: The bytes are no stored step, or a payload that it refers to is not given.
     """
     try:
-        at_ms, bare, rows = _decode(body)
+        stored = _decode(body)
+        at_ms, rows = stored.at_ms, stored.events
         events = tuple(
             HistoryEvent(id, previous_id, type, at_ms, frame, _details(details), internal)
             for id, previous_id, type, frame, details, internal in rows
         )
-        fact = restore_fact(bare, events)
+        for index, field, digest, before, after in stored.references:
+            kept = (payloads or {})[digest]
+            details = events[index].details or {}
+            details[field] = _between(before.encode(), kept, after.encode())
+        fact = restore_fact(stored.fact, events)
     except (msgspec.DecodeError, KeyError, IndexError) as error:
         raise ValueError(f"not a stored step: {error}") from None
     return RecordedStep(at_ms=at_ms, fact=fact, events=events)
+
+
+_Row: TypeAlias = tuple[int, int, str, int, Details | None, dict[str, Json] | None]
+
+
+def _rows(events: Sequence[HistoryEvent]) -> list[_Row]:
+    return [
+        (event.id, event.previous_id, event.type, event.frame, event.details, event.internal)
+        for event in events
+    ]
+
+
+def _large(details: Details) -> list[tuple[str, Payload]]:
+    """The fields with large payloads."""
+    return [
+        (field, value)
+        for field, value in details.items()
+        if isinstance(value, Payload) and len(value) >= LARGE_BYTES_MIN
+    ]
+
+
+def _taken_apart(payload: Payload) -> tuple[bytes, Payload, bytes]:
+    """What is kept of a large payload, between what little stands around it."""
+    before, kept, after = b"", payload, b""
+    while isinstance(kept, Enveloped) and len(kept.inner) >= LARGE_BYTES_MIN:
+        wider_before, wider_after = before + kept.before, kept.after + after
+        if len(wider_before) + len(wider_after) >= LARGE_BYTES_MIN:
+            break
+        before, kept, after = wider_before, kept.inner, wider_after
+    return before, kept, after
+
+
+def _between(before: bytes, kept: Payload, after: bytes) -> Payload:
+    return Enveloped(before, kept, after) if before or after else kept
 
 
 def _details(raw: dict[str, msgspec.Raw] | None) -> Details | None:

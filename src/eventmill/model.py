@@ -3,8 +3,9 @@
 Knows nothing of states, executions or storage.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import Final, TypeAlias, TypeVar, dataclass_transform
 
 import msgspec
@@ -62,7 +63,11 @@ class Payload:
     the value, which may be shared.
     """
 
-    __slots__ = ("_text", "_value")
+    # The last two are not set before they are asked for: most payloads are small, and nobody asks.
+    __slots__ = ("_digest", "_is_compact", "_text", "_value")
+
+    _digest: str
+    _is_compact: bool
 
     def __init__(self, text: bytes) -> None:
         """Hold `text`, which must be a valid JSON document in UTF-8; it is not checked here."""
@@ -88,12 +93,20 @@ class Payload:
         self._value = decode_json(text)
         return self
 
+    @classmethod
+    def compact(cls, text: bytes) -> "Payload":
+        """The payload of a text that `encode_json` has written."""
+        self = cls(text)
+        self._is_compact = True
+        return self
+
     @property
     def text(self) -> bytes:
         """The JSON text in UTF-8."""
         if self._text is None:
             assert not isinstance(self._value, _Absent), "a payload has a text or a value"
             self._text = _encode(self._value)
+            self._is_compact = True
         return self._text
 
     @property
@@ -103,6 +116,28 @@ class Payload:
             assert self._text is not None, "a payload has a text or a value"
             self._value = _decode(self._text)
         return self._value
+
+    @property
+    def digest(self) -> str:
+        """The SHA-256 of the text, in hexadecimal; it is computed once."""
+        try:
+            return self._digest
+        except AttributeError:
+            self._digest = sha256(self.text).hexdigest()
+            return self._digest
+
+    @property
+    def is_compact(self) -> bool:
+        """Whether the text is the one that `Payload.of` makes of the value."""
+        try:
+            return self._is_compact
+        except AttributeError:
+            self._is_compact = self._text is None or _encode(self.value) == self._text
+            return self._is_compact
+
+    def member(self, name: str) -> "Payload | None":
+        """The payload of a member, where that is at hand; None says nothing."""
+        return None
 
     def __len__(self) -> int:
         """The size of the text in bytes, as AWS's quotas count it."""
@@ -116,6 +151,90 @@ class Payload:
 
     def __repr__(self) -> str:
         return f"Payload({self.text.decode()})"
+
+
+Payloads: TypeAlias = Mapping[str, Payload]
+"""Payloads that are kept apart from what refers to them, by their digests."""
+
+
+class Enveloped(Payload):
+    """An object of which one member is another payload, `inner`, between `before` and `after`.
+
+    So the text of a large one is not written again for every envelope that it is put into, and it
+    is the same payload that comes out. `member` is the name it has, where that is known; `before`
+    and `after` are compact then.
+    """
+
+    __slots__ = ("after", "before", "inner", "name")
+
+    def __init__(
+        self, before: bytes, inner: Payload, after: bytes, name: str | None = None
+    ) -> None:
+        """Hold `before`, the text of `inner`, and `after`, which must be valid JSON together."""
+        self._text = None
+        self._value = ABSENT
+        self.before = before
+        self.inner = inner
+        self.after = after
+        self.name = name
+
+    @property
+    def text(self) -> bytes:
+        """The JSON text in UTF-8."""
+        if self._text is None:
+            self._text = b"".join((self.before, self.inner.text, self.after))
+        return self._text
+
+    @property
+    def value(self) -> Json:
+        """The value. It may be shared: never change it, build a new one."""
+        if isinstance(self._value, _Absent):
+            if self.name is None:
+                self._value = _decode(self.text)
+            else:
+                around = _decode(b"".join((self.before, b"null", self.after)))
+                assert isinstance(around, dict), "a member stands in an object"
+                around[self.name] = self.inner.value
+                self._value = around
+        return self._value
+
+    @property
+    def is_compact(self) -> bool:
+        """Whether the text is the one that `Payload.of` makes of the value."""
+        if self.name is not None:
+            return self.inner.is_compact
+        return _encode(self.value) == self.text
+
+    def member(self, name: str) -> Payload | None:
+        """The payload of a member, where that is at hand; None says nothing."""
+        return self.inner if name == self.name and self.inner.is_compact else None
+
+    def __len__(self) -> int:
+        return len(self.before) + len(self.inner) + len(self.after)
+
+
+# From this size on a payload is worth to be kept once, wherever it goes.
+LARGE_BYTES_MIN: Final = 2_048
+
+_MARK: Final = b"\0"  # stands in no JSON text
+
+
+def payload_with(value: Json, part: Payload) -> Payload:
+    """The payload of `value`, which is new and may have the value of `part` as a member.
+
+    It is equal to `Payload.of(value)`. If `part` is large, its text is not written again.
+    """
+    text = part._text
+    if (text is not None and len(text) < LARGE_BYTES_MIN) or not isinstance(value, dict):
+        return Payload.of(value)
+    inside = part._value
+    name = next((each for each in value if value[each] is inside), None)
+    if name is None or len(part) < LARGE_BYTES_MIN or not part.is_compact:
+        return Payload.of(value)
+    before, _, after = _encode({**value, name: msgspec.Raw(_MARK)}).partition(_MARK)
+    made = Enveloped(before, part, after, name)
+    made._value = value
+    return made
 
 
 class _Absent:

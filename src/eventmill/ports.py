@@ -17,7 +17,7 @@ from typing import Protocol, TypeAlias
 
 from eventmill.events import TriggerEvent
 from eventmill.machine.map_run import Item, Reading, Writing
-from eventmill.model import Payload, record
+from eventmill.model import Payload, Payloads, record
 
 
 @record
@@ -107,6 +107,7 @@ class ExecutionHistory:
     bodies: Sequence[bytes]  # of all steps after the snapshot's; of step 1, 2, 3, … without one
     due_ms: int | None  # what its timer says; None without one
     snapshot: Snapshot | None = None
+    payloads: Payloads | None = None  # those that the bodies refer to, if any
 
 
 @record
@@ -116,6 +117,7 @@ class ChildHistory:
     row: ExecutionRow
     first: bytes
     last: bytes
+    payloads: Payloads | None = None  # those that these two refer to, if any
 
 
 @record
@@ -136,11 +138,16 @@ class ChildResult:
 
 @record
 class StepRow:
-    """One step of one execution, as stored: `body` is what `eventmill.codec` wrote."""
+    """One step of one execution, as stored: `body` is what `eventmill.codec` wrote.
+
+    `payloads` are those that the body refers to; None stands for none. Handed over with a step,
+    each of them is kept once, by its digest, however many steps refer to it.
+    """
 
     execution: int
     step: int  # 1, 2, 3, … without gaps within an execution
     body: bytes
+    payloads: Payloads | None = None
 
 
 @record
@@ -213,7 +220,10 @@ class EventLog(Protocol):
         ...
 
     async def read(self, execution: int, *, after_step: int = 0) -> Sequence[StepRow]:
-        """The durable steps of an execution after `after_step`, in order."""
+        """The durable steps of an execution after `after_step`, in order.
+
+        They share the payloads that several of them refer to, as all that is read in one go does.
+        """
         ...
 
     async def execution(self, arn: str) -> ExecutionRow | None:

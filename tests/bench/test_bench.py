@@ -44,6 +44,8 @@ _TABLES = {
     "timers": "execution, due_ms",
     "sensor_state": "sensor, key, value",
     "definitions": "digest, text",
+    "payloads": "digest, body",
+    "payload_uses": "execution, digest",
 }
 
 _BESIDE_RAW = {"ratio_raw", "raw_drift"}
@@ -96,7 +98,7 @@ async def map_few(server: Server) -> None:
 
 
 async def hand_on(server: Server) -> None:
-    await chain3.run(server, 2, 2, "large", payload_100kib.payload())
+    await chain3.run(server, 2, 2, "large", payload_100kib.payload)
 
 
 async def recorded(
@@ -223,7 +225,7 @@ def test_a_transition_costs_what_a_round_took_by_two() -> None:
 
 
 def test_the_large_payload_has_100_kib() -> None:
-    assert 100 * 1_024 <= len(payload_100kib.payload()) < 102 * 1_024
+    assert 100 * 1_024 <= len(payload_100kib.payload("any")) < 102 * 1_024
 
 
 async def test_ratios_are_medians_over_rounds_against_the_references_around_them() -> None:

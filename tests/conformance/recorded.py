@@ -137,11 +137,11 @@ class World:
 
     def _take(self, fact: Fact) -> None:
         step = advance(self.execution, fact, self._now_ms)
-        body = encode_step(self._now_ms, step.fact, step.events)
-        stored = decode_step(body)
+        body, payloads = encode_step(self._now_ms, step.fact, step.events)
+        stored = decode_step(body, payloads)
         assert stored.events == step.events
         assert stored.fact == step.fact
-        assert encode_step(stored.at_ms, stored.fact, stored.events) == body
+        assert encode_step(stored.at_ms, stored.fact, stored.events) == (body, payloads)
         fold(self.folded, stored.events)
         self.events.extend(step.events)
         self._carry_out(step)

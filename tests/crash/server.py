@@ -32,7 +32,7 @@ from eventmill.runtime.project import load_project
 from eventmill.runtime.settings import SETTINGS_FILE, load_settings
 from eventmill.runtime.snapshots import SnapshotRule
 from eventmill.runtime.system import System, running
-from tests.crash.workload import BY_CALL
+from tests.crash.workload import BY_CALL, NOTES
 
 SPEED: Final = 20
 SECONDS_MAX: Final = 40
@@ -91,7 +91,7 @@ class Callers:
     async def start(self) -> None:
         """Start one execution."""
         arn = self._system.catalog.machine("work").arn
-        wanted = {"folder": "archive", "name": BY_CALL, "numbers": [1, 2, 3]}
+        wanted = {"folder": "archive", "name": BY_CALL, "numbers": [1, 2, 3], "notes": NOTES}
         request = {"stateMachineArn": arn, "name": "by-call", "input": json.dumps(wanted)}
         while not self._is_acknowledged("start"):
             try:

@@ -27,6 +27,8 @@ FILES: Final = ("one.txt", "two.txt")
 BY_CALL: Final = "three.txt"  # lies where no sensor looks
 # Of one execution: read, note, flaky and ask, and three times double and halve.
 KEYS_OF_ONE: Final = 10
+# So much that the log keeps the payloads with it apart from the steps.
+NOTES: Final = "notes " * 1_000
 LOG: Final = ".eventmill/log.db"
 
 _UUID: Final = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
@@ -84,7 +86,8 @@ TRIGGER = {
         "StateMachine": "work",
         "InputTransformer": {
             "InputPathsMap": {"name": "$.detail.name"},
-            "InputTemplate": '{"folder": "inbox", "name": <name>, "numbers": [1, 2, 3]}',
+            "InputTemplate": '{"folder": "inbox", "name": <name>, "numbers": [1, 2, 3], '
+            f'"notes": "{NOTES}"}}',
         },
     },
 }
@@ -193,7 +196,7 @@ def story(steps: Sequence[StepRow]) -> Counter[str]:
     told: dict[int, str] = {0: ""}
     lines = []
     for step in steps:
-        for event in decode_step(step.body).events:
+        for event in decode_step(step.body, step.payloads).events:
             if not event.id:
                 continue
             if event.type == "TaskSubmitted":
@@ -229,7 +232,9 @@ def outcome(project: Path) -> Any:
     stories: dict[str, Counter[str]] = {}
     for row, steps in asyncio.run(read_log(project)):
         assert row.status == "SUCCEEDED", row
-        given = json.loads(decode_step(steps[0].body).events[0].payload("input").text)
+        given = json.loads(
+            decode_step(steps[0].body, steps[0].payloads).events[0].payload("input").text
+        )
         name = f"{given['name']} {given.get('number', '')}".strip()
         assert name not in stories, f"{name} ran twice"
         stories[name] = story(steps)

@@ -38,7 +38,8 @@ async def start(system: System, machine: str, data: Json) -> ExecutionRow:
 
 async def outcome(system: System, row: ExecutionRow) -> tuple[str, Any]:
     ended = await system.engine.ended(row.id)
-    last = decode_step((await system.log.read(row.id))[-1].body).events[-1]
+    step = (await system.log.read(row.id))[-1]
+    last = decode_step(step.body, step.payloads).events[-1]
     details = last.details or {}
     if ended.status == "SUCCEEDED":
         return ended.status, last.payload("output").value

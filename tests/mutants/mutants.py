@@ -468,10 +468,53 @@ SNAPSHOT_MUTANTS: Final = (
     ),
 )
 
+RETENTION: Final = ("-m", "pytest", "-x", "-q", "tests/unit/log/test_retention.py")
+AUDIT: Final = ("-m", "pytest", "-x", "-q", "tests/unit/log/test_audit.py")
+
+PAYLOAD_MUTANTS: Final = (
+    Mutant(
+        name="removes payloads that others use",
+        path="log/removal.py",
+        old="    AND NOT EXISTS (SELECT 1 FROM payload_uses WHERE digest = payloads.digest)\n",
+        new="",
+        killed_by=RETENTION,
+    ),
+    Mutant(
+        name="removes payloads before the steps that refer to them",
+        path="log/removal.py",
+        old="FROM payload_uses WHERE execution IN (\n    SELECT execution FROM removing\n"
+        "    WHERE NOT EXISTS (SELECT 1 FROM steps WHERE execution = removing.execution)\n)",
+        new="FROM payload_uses WHERE execution IN (SELECT execution FROM removing)",
+        killed_by=RETENTION,
+    ),
+    Mutant(
+        name="keeps the payload without what stands around it",
+        path="codec.py",
+        old="return Enveloped(before, kept, after) if before or after else kept",
+        new="return kept",
+        killed_by=("-m", "pytest", "-x", "-q", "tests/unit/test_codec.py"),
+    ),
+    Mutant(
+        name="does not look into payloads when it audits",
+        path="log/audit.py",
+        old="        if sha256(body).hexdigest() != digest:\n",
+        new="        if not body:\n",
+        killed_by=AUDIT,
+    ),
+    Mutant(
+        name="takes every text for compact",
+        path="model.py",
+        old="self._is_compact = self._text is None or _encode(self.value) == self._text",
+        new="self._is_compact = True",
+        killed_by=("-m", "pytest", "-x", "-q", "tests/unit/test_model.py"),
+    ),
+)
+
 MUTANTS: Final = (
     *ENGINE_MUTANTS,
     *MAP_RUN_MUTANTS,
     *LIMIT_MUTANTS,
     *MACHINE_MUTANTS,
     *SNAPSHOT_MUTANTS,
+    *PAYLOAD_MUTANTS,
 )

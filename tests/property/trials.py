@@ -108,11 +108,12 @@ class Trial:
     def tell(self, fact: Fact) -> Step:
         """Let the machine decide; store, fold and compare; look whether it can go on."""
         step = advance(self.live, fact, self.now_ms)
-        body = encode_step(self.now_ms, step.fact, step.events)
-        fold(self.folded, decode_step(body).events)
+        body, payloads = encode_step(self.now_ms, step.fact, step.events)
+        fold(self.folded, decode_step(body, payloads).events)
         if step.events:
             self.events += step.events
-            self.rows.append(StepRow(execution=1, step=len(self.rows) + 1, body=body))
+            row = StepRow(execution=1, step=len(self.rows) + 1, body=body, payloads=payloads)
+            self.rows.append(row)
         self._check(step)
         return step
 

@@ -45,7 +45,7 @@ async def run(project: Path, data: Any) -> tuple[str, list[str]]:
         (row,) = await system.engine.start([start])
         ended = await system.engine.ended(row.id)
         rows = await system.log.read(row.id)
-        return ended.status, [e.type for r in rows for e in decode_step(r.body).events]
+        return ended.status, [e.type for r in rows for e in decode_step(r.body, r.payloads).events]
 
 
 @pytest.mark.parametrize("isolation", ["inline", "workers"])
@@ -124,5 +124,5 @@ async def test_limits_hold_over_all_workers(concurrency: str, most: int, tmp_pat
         outputs: list[Any] = []
         for row in rows:
             (*_, last) = await system.log.read(row.id)
-            outputs.append(decode_step(last.body).events[-1].payload("output").value)
+            outputs.append(decode_step(last.body, last.payloads).events[-1].payload("output").value)
         assert max(outputs) == most

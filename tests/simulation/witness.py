@@ -304,7 +304,7 @@ class Witness:
     def _events(self, id: int) -> list[HistoryEvent]:
         steps = self._steps[id]
         for row in _at_once(self._memory.read(id, after_step=len(steps))):
-            steps.append(decode_step(row.body).events)
+            steps.append(decode_step(row.body, row.payloads).events)
         return [event for events in steps for event in events]
 
     def _input(self, row: ExecutionRow) -> Any:
@@ -329,7 +329,7 @@ class Witness:
         ends = {}
         for stored in self._memory._steps:
             if stored.row.execution == run.execution:
-                for event in decode_step(stored.row.body).events:
+                for event in decode_step(stored.row.body, stored.row.payloads).events:
                     ends[event.id] = stored.position
         of_run = _ends_of_tasks(self._events(run.execution))[run.map_run]
         return ends[of_run.id]

@@ -76,8 +76,13 @@ def _unlimited(seed: int) -> Workload:
     )
 
 
+NOTES: Final = "notes " * 1_000
+
+
 def _input(random: Random) -> Json:
-    return {"n": random.randint(0, 3), "items": list(range(random.randint(0, 4)))}
+    data: dict[str, Json] = {"n": random.randint(0, 3), "items": list(range(random.randint(0, 4)))}
+    # Of every second execution the log keeps the payloads apart from the steps.
+    return {**data, "notes": NOTES} if random.random() < 0.5 else data
 
 
 def _triggered(

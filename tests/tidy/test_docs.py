@@ -431,6 +431,6 @@ async def count(project: Path, name: str) -> tuple[str, Json]:
         (row,) = await system.engine.start([start])
         status = (await system.engine.ended(row.id)).status
         last = (await system.log.read(row.id))[-1]
-    output = decode_step(last.body).events[-1].payload("output").value
+    output = decode_step(last.body, last.payloads).events[-1].payload("output").value
     assert isinstance(output, dict)
     return status, output.get("Error", output)

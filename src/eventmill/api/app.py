@@ -23,6 +23,7 @@ from eventmill.api.health import health
 from eventmill.api.origin import is_ours
 from eventmill.api.step_functions import call
 from eventmill.errors import LogUnavailable, ServiceError
+from eventmill.model import record
 from eventmill.runtime.system import System
 
 _log: Final = logging.getLogger(__name__)
@@ -36,6 +37,9 @@ CONTENT_TYPE: Final = b"application/x-amz-json-1.0"
 
 # AWS takes requests of 1 MiB. A text is longer once more when it stands escaped in JSON.
 BODY_BYTES_MAX: Final = 1_048_576 + 262_144
+# A request takes more where a payload may have more: escaped it has three times the bytes at most.
+_ESCAPED: Final = 3
+_OTHER_MEMBERS_BYTES: Final = 65_536
 _BODY_SECONDS: Final = 30.0
 
 # The methods of each path.
@@ -47,18 +51,29 @@ _encode: Final = msgspec.json.Encoder(order="sorted").encode
 _Headers: TypeAlias = dict[bytes, bytes]
 
 
+@record
+class _Limits:
+    """How large the body of a request may be, and how long it may take to arrive."""
+
+    bytes: int
+    seconds: float
+
+
 class _Disconnected(Exception):
     """The client went away before its request was complete: nobody is there to be answered."""
 
 
 def application(system: System, *, body_seconds: float = _BODY_SECONDS) -> Application:
     """The API of a running system. A body must arrive within `body_seconds`."""
+    payload_bytes_max = system.settings.quotas.payload_bytes_max
+    bytes_max = max(BODY_BYTES_MAX, _OTHER_MEMBERS_BYTES + _ESCAPED * payload_bytes_max)
+    limits = _Limits(bytes=bytes_max, seconds=body_seconds)
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         assert scope["type"] == "http", "the server is told to serve HTTP only"
         request_id = str(uuid4())
         try:
-            status, body = await _respond(system, scope, receive, body_seconds)
+            status, body = await _respond(system, scope, receive, limits)
         except _Disconnected:
             return
         except ServiceError as error:
@@ -80,7 +95,7 @@ def application(system: System, *, body_seconds: float = _BODY_SECONDS) -> Appli
 
 
 async def _respond(
-    system: System, scope: Scope, receive: Receive, body_seconds: float
+    system: System, scope: Scope, receive: Receive, limits: _Limits
 ) -> tuple[int, object]:
     headers: _Headers = dict(scope["headers"])
     _check_origin(headers)
@@ -94,7 +109,7 @@ async def _respond(
     if path == "/health":
         return health(system)
     _check_content_type(headers)
-    body = await _body(headers, receive, body_seconds)
+    body = await _body(headers, receive, limits)
     target = headers.get(b"x-amz-target", b"").decode("latin-1")
     return 200, await call(system, target, body)
 
@@ -115,7 +130,7 @@ def _check_content_type(headers: _Headers) -> None:
         )
 
 
-async def _body(headers: _Headers, receive: Receive, body_seconds: float) -> bytes:
+async def _body(headers: _Headers, receive: Receive, limits: _Limits) -> bytes:
     """The whole body of a request.
 
     Raises:
@@ -123,17 +138,17 @@ async def _body(headers: _Headers, receive: Receive, body_seconds: float) -> byt
         RequestTimeout: It did not come in time.
     """
     announced = headers.get(b"content-length", b"")
-    if announced.isdigit() and int(announced[:20]) > BODY_BYTES_MAX:
-        raise _too_large()
+    if announced.isdigit() and int(announced[:20]) > limits.bytes:
+        raise _too_large(limits)
     try:
-        async with asyncio.timeout(body_seconds):
-            return await _received(receive)
+        async with asyncio.timeout(limits.seconds):
+            return await _received(receive, limits)
     except TimeoutError:
-        message = f"The body did not arrive within {body_seconds:g} seconds"
+        message = f"The body did not arrive within {limits.seconds:g} seconds"
         raise RequestTimeout(message) from None
 
 
-async def _received(receive: Receive) -> bytes:
+async def _received(receive: Receive, limits: _Limits) -> bytes:
     parts, size = [], 0
     while True:
         message = await receive()
@@ -141,14 +156,14 @@ async def _received(receive: Receive) -> bytes:
             raise _Disconnected
         parts.append(message.get("body", b""))
         size += len(parts[-1])
-        if size > BODY_BYTES_MAX:
-            raise _too_large()
+        if size > limits.bytes:
+            raise _too_large(limits)
         if not message.get("more_body", False):
             return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
-def _too_large() -> RequestEntityTooLarge:
-    return RequestEntityTooLarge(f"A request may have {BODY_BYTES_MAX} bytes at most")
+def _too_large(limits: _Limits) -> RequestEntityTooLarge:
+    return RequestEntityTooLarge(f"A request may have {limits.bytes} bytes at most")
 
 
 # After these the rest of a body may still be on its way, so the connection is of no more use.

@@ -8,6 +8,7 @@ import json
 import math
 import signal
 import traceback
+from itertools import chain
 from types import TracebackType
 from typing import Any, Final
 
@@ -21,6 +22,8 @@ RESPONSE_BYTES_MAX: Final = 6_291_556
 
 # Readers of histories, ours and others', descend a level of their stack per level of nesting.
 RESPONSE_DEPTH_MAX: Final = 200
+
+_CONTAINERS: Final = frozenset({dict, list})
 
 # The words of Go's os.Signal, in which Lambda's sandbox reports.
 _SIGNAL_WORDS: Final[dict[int, str]] = {
@@ -69,12 +72,12 @@ class NotFound(Unavailable):
         return Raised(error=self.error, cause=f"{self.message} ({detail})")
 
 
-def returned(invocation: Invocation, value: object) -> Answer:
+def returned(invocation: Invocation, value: object, bytes_max: int = RESPONSE_BYTES_MAX) -> Answer:
     """The answer for what a handler returned; its payload shares nothing with `value`.
 
     A value is JSON when it is made of None, bool, int, finite float, str without lone
     surrogates, list or tuple, and dict with keys of str. Anything else, and what is nested more
-    than 200 deep, is `Runtime.MarshalError`; more than 6,291,556 bytes are
+    than 200 deep, is `Runtime.MarshalError`; more than `bytes_max` bytes are
     `Function.ResponseSizeTooLarge`.
     """
     try:
@@ -82,10 +85,9 @@ def returned(invocation: Invocation, value: object) -> Answer:
     except (TypeError, ValueError, RecursionError) as error:
         message = f"Unable to marshal response: {error}"
         return _runtime_error(invocation, "Runtime.MarshalError", message, [])
-    if len(payload) > RESPONSE_BYTES_MAX:
+    if len(payload) > bytes_max:
         message = (
-            "Response payload size exceeded maximum allowed payload size "
-            f"({RESPONSE_BYTES_MAX} bytes)."
+            f"Response payload size exceeded maximum allowed payload size ({bytes_max} bytes)."
         )
         return _sandbox_error("Function.ResponseSizeTooLarge", message)
     return Returned(output=payload)
@@ -133,7 +135,7 @@ def out_of_memory(invocation: Invocation) -> Raised:
 def _json_payload(value: object) -> Payload:
     # What reads back equal was JSON. msgspec alone would take NaN, sets, dates and keys of int.
     try:
-        payload = Payload.parse(encode_json(value))  # type: ignore[arg-type]  # found out here
+        payload = Payload.compact(encode_json(value))  # type: ignore[arg-type]  # found out here
         if payload.value == value and not _is_too_deep(payload):
             return payload
     except Exception:  # `value` may hold objects with an `==` of their own
@@ -147,15 +149,14 @@ def _is_too_deep(payload: Payload) -> bool:
         return False
     level: list[Any] = [payload.value]
     for _ in range(RESPONSE_DEPTH_MAX):
-        # Large results pass through here, so the types are compared and nothing is called.
-        level = [
-            child
-            for parent in level
-            for child in (parent.values() if parent.__class__ is dict else parent)
-            if child.__class__ is dict or child.__class__ is list
-        ]
-        if not level:
+        # Large results pass through here, so nothing of ours is done for each value in them.
+        inside = chain.from_iterable(
+            parent.values() if parent.__class__ is dict else parent for parent in level
+        )
+        children = list(inside)
+        if _CONTAINERS.isdisjoint(map(type, children)):
             return False
+        level = [child for child in children if child.__class__ in _CONTAINERS]
     return True
 
 

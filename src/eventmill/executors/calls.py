@@ -10,7 +10,13 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Any, Final, TypeAlias
 
-from eventmill.executors.answers import Unavailable, raised, returned, timed_out
+from eventmill.executors.answers import (
+    RESPONSE_BYTES_MAX,
+    Unavailable,
+    raised,
+    returned,
+    timed_out,
+)
 from eventmill.executors.deadlines import Deadlines
 from eventmill.executors.threads import Threads
 from eventmill.faults import point
@@ -99,6 +105,7 @@ class Calls:
         *,
         threads_max: int,
         grace_seconds: float | None = None,
+        response_bytes_max: int = RESPONSE_BYTES_MAX,
         on_heartbeat: Callable[[Invocation], None] | None = None,
         on_own_deadline: Callable[[int, int], None] = lambda _id, _at_ms: None,
         on_end: Callable[[int], None] | None = None,
@@ -107,6 +114,7 @@ class Calls:
         self._lookup = lookup
         self._threads = Threads(threads_max)
         self._grace_seconds = grace_seconds
+        self._response_bytes_max = response_bytes_max
         self._on_heartbeat = on_heartbeat
         self._on_own_deadline = on_own_deadline
         self._on_end = on_end
@@ -203,7 +211,7 @@ class Calls:
             point("before-handler")
             result = await function(decode_json(call.invocation.payload.text), context)
             point("after-handler")
-            answer = returned(call.invocation, result)
+            answer = returned(call.invocation, result, self._response_bytes_max)
         except BaseException as error:  # SystemExit in a handler must not end the server
             answer = raised(call.invocation, error, own_file=__file__)
         self._end(call, answer)
@@ -224,7 +232,7 @@ class Calls:
                     if not self._call_soon(self._continue, call, result):
                         _discard(result)
                     return
-                answer = returned(call.invocation, result)
+                answer = returned(call.invocation, result, self._response_bytes_max)
             except BaseException as error:  # it would end the thread without an answer
                 answer = raised(call.invocation, error, own_file=__file__)
             self._call_soon(self._end, call, answer)

@@ -31,6 +31,7 @@ class Setup(msgspec.Struct, array_like=True, tag=0):
     preload: bool
     log_level: int
     data_bytes_max: int | None
+    response_bytes_max: int
 
 
 class Invoke(msgspec.Struct, array_like=True, tag=1):

@@ -12,7 +12,7 @@ from pathlib import Path
 from types import TracebackType
 
 from eventmill.arn import Home, function_name
-from eventmill.executors.answers import NotFound
+from eventmill.executors.answers import RESPONSE_BYTES_MAX, NotFound
 from eventmill.executors.calls import Calls, Handler, HandlerFunction
 from eventmill.executors.loader import Loader, handler_of
 from eventmill.ports import Invocation
@@ -32,14 +32,16 @@ class InlineExecutor:
         home: Home | None = None,
         threads_max: int = 64,
         grace_seconds: float = 1.0,
+        response_bytes_max: int = RESPONSE_BYTES_MAX,
         on_heartbeat: Callable[[Invocation], None] | None = None,
         on_end: Callable[[int], None] | None = None,
     ) -> None:
         """Serve the handlers of a folder, or functions by name. Needs a running event loop.
 
-        A handler may go on for `grace_seconds` after its deadline before it is answered for.
-        `on_heartbeat` may be called in any thread. `on_end` is called with the id of each call when
-        its function has really ended, which may be long after its answer.
+        A handler may go on for `grace_seconds` after its deadline before it is answered for, and
+        return `response_bytes_max` bytes of JSON. `on_heartbeat` may be called in any thread.
+        `on_end` is called with the id of each call when its function has really ended, which may
+        be long after its answer.
         """
         home = home or Home()
         lookup = Loader(handlers, home) if isinstance(handlers, Path) else _Mapped(handlers, home)
@@ -48,6 +50,7 @@ class InlineExecutor:
             lookup,
             threads_max=threads_max,
             grace_seconds=grace_seconds,
+            response_bytes_max=response_bytes_max,
             on_heartbeat=on_heartbeat,
             on_end=on_end,
         )

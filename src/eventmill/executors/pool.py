@@ -241,7 +241,7 @@ class WorkerPool:
         match frame:
             case Done(id=id_, output=output):
                 if (call := worker.calls.get(id_)) is not None:
-                    self._finish(call, Returned(output=Payload(output)))
+                    self._finish(call, Returned(output=Payload.compact(output)))
             case Failed(id=id_, error=error, cause=cause):
                 if (call := worker.calls.get(id_)) is not None:
                     self._finish(call, Raised(error=error, cause=cause))
@@ -469,6 +469,7 @@ class WorkerPool:
             preload=self._preload,
             log_level=logging.getLogger("eventmill.handlers").getEffectiveLevel(),
             data_bytes_max=settings.data_bytes_max,
+            response_bytes_max=settings.response_bytes_max,
         )
 
     def _recycle(self, worker: PooledWorker) -> None:

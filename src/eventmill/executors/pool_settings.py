@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from eventmill.errors import SettingsError
+from eventmill.executors.answers import RESPONSE_BYTES_MAX
 from eventmill.model import record
 
 # What programs need to find their files, their language and their certificates; no secrets.
@@ -40,6 +41,7 @@ class PoolSettings:
       is older than `recycle_seconds_min`: what handlers import may weigh as much from the start.
     * A worker that holds `resident_bytes_max` is killed; a handler that asks for more than
       `data_bytes_max` (RLIMIT_DATA) gets a MemoryError. None means no limit.
+    * A handler may return `response_bytes_max` of JSON.
     * A call is run again at most `reruns_max` times because of what its neighbours did.
     * `environment` is added to the few variables of the server that workers may see.
     * `preload` imports all handlers before a worker takes calls.
@@ -56,6 +58,7 @@ class PoolSettings:
     recycle_seconds_min: float = 60.0
     resident_bytes_max: int | None = 1024 * 1024 * 1024
     data_bytes_max: int | None = None
+    response_bytes_max: int = RESPONSE_BYTES_MAX
     reruns_max: int = 3
     environment: Mapping[str, str] | None = None
     preload: bool = False

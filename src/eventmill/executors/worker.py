@@ -101,6 +101,7 @@ class Worker:
         self._calls = Calls(
             self._find,
             threads_max=setup.threads_max,
+            response_bytes_max=setup.response_bytes_max,
             on_heartbeat=lambda invocation: self._link.post_now(Heartbeat(invocation.id)),
             on_own_deadline=lambda id_, at_ms: self._link.post(OwnDeadline(id_, at_ms)),
         )

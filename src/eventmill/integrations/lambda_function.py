@@ -13,7 +13,15 @@ from eventmill.arn import function_name
 from eventmill.handler import request_id
 from eventmill.machine.commands import RunTask
 from eventmill.machine.facts import Fact, TaskFailed, TaskHeartbeat, TaskSubmitted, TaskSucceeded
-from eventmill.model import EMPTY_OBJECT, Json, Payload, decode_json, encode_json
+from eventmill.model import (
+    EMPTY_OBJECT,
+    LARGE_BYTES_MIN,
+    Enveloped,
+    Json,
+    Payload,
+    decode_json,
+    encode_json,
+)
 from eventmill.ports import Answer, Executor, Invocation, Raised
 
 Report = Callable[[Fact], None]
@@ -76,7 +84,7 @@ def _called_by_name(command: RunTask) -> tuple[str, Payload] | TaskFailed:
     if not isinstance(parameters, dict) or not isinstance(name, str) or not name:
         cause = "Parameters must name the function: FunctionName is missing or no string"
         return TaskFailed(task=command.task, error="Lambda.ValidationException", cause=cause)
-    body = _body(parameters.get("Payload"))
+    body = _body(parameters.get("Payload"), command.parameters.member("Payload"))
     if body is None:
         cause = (
             "Could not parse request body into json: Could not parse payload into json: "
@@ -87,12 +95,12 @@ def _called_by_name(command: RunTask) -> tuple[str, Payload] | TaskFailed:
     return function_name(name), body
 
 
-def _body(payload: Json) -> Payload | None:
+def _body(payload: Json, at_hand: Payload | None) -> Payload | None:
     """What the function receives. A string is the raw body itself; null stands for `{}`."""
     if payload is None:
         return EMPTY_OBJECT
     if not isinstance(payload, str):
-        return Payload.of(payload)
+        return at_hand or Payload.of(payload)
     try:
         return Payload.parse(payload.encode())
     except ValueError:
@@ -111,7 +119,7 @@ def _enveloped_answer(command: RunTask, answer: Answer) -> Fact:
         return TaskFailed(task=command.task, error=answer.error, cause=cause)
     # The handler knows its call by the same id.
     id = request_id(command.idempotency_key, command.attempt)
-    output = Payload(_envelope(answer.output.text, id))
+    output = _enveloped(answer.output, id)
     if command.resource.pattern == "callback":
         return TaskSubmitted(task=command.task, output=output)
     return TaskSucceeded(task=command.task, output=output)
@@ -126,10 +134,10 @@ def _compact(cause: str) -> str:
     return encode_json(value).decode() if isinstance(value, dict) else cause
 
 
-# Joined as text, so that the handler's result is neither read nor written again.
-_ENVELOPE: Final = (
-    b'{"ExecutedVersion":"$LATEST","Payload":%b,'
-    b'"SdkHttpMetadata":{"AllHttpHeaders":{"X-Amz-Executed-Version":["$LATEST"],'
+# The handler's result stands in it as it is: it is neither read nor written again.
+_BEFORE: Final = b'{"ExecutedVersion":"$LATEST","Payload":'
+_AFTER: Final = (
+    b',"SdkHttpMetadata":{"AllHttpHeaders":{"X-Amz-Executed-Version":["$LATEST"],'
     b'"x-amzn-RequestId":["%b"],"Content-Type":["application/json"]},'
     b'"HttpHeaders":{"Content-Type":"application/json","X-Amz-Executed-Version":"$LATEST",'
     b'"x-amzn-RequestId":"%b"},"HttpStatusCode":200},'
@@ -137,6 +145,9 @@ _ENVELOPE: Final = (
 )
 
 
-def _envelope(result: bytes, request_id: str) -> bytes:
+def _enveloped(result: Payload, request_id: str) -> Payload:
     id = request_id.encode()
-    return _ENVELOPE % (result, id, id, id)
+    after = _AFTER % (id, id, id)
+    if len(result) < LARGE_BYTES_MIN:
+        return Payload(b"".join((_BEFORE, result.text, after)))
+    return Enveloped(_BEFORE, result, after, "Payload")

@@ -15,6 +15,7 @@ from os import PathLike
 from pathlib import Path
 from typing import Any, Final
 
+from eventmill.codec import references
 from eventmill.errors import LogDamaged
 from eventmill.log import queries, records, snapshots
 from eventmill.log.chain import REMOVAL_STEP, Gap, Link, Problem, verify
@@ -43,6 +44,10 @@ _STEPS: Final = f"SELECT position, execution, step, body, digest, hash FROM step
 _FIRST_WITH: Final = (
     "SELECT position, id FROM executions WHERE definition = ? ORDER BY position LIMIT 1"
 )
+_HAS_PAYLOAD: Final = """
+SELECT EXISTS (SELECT 1 FROM payloads WHERE digest = :digest),
+    EXISTS (SELECT 1 FROM payload_uses WHERE execution = :execution AND digest = :digest)
+"""
 _REMOVALS: Final = f"SELECT position, body, hash FROM removals {_RANGE}"
 _GAPS: Final = (
     "SELECT last, first, hash, removal FROM gaps WHERE last > ? AND last <= ? ORDER BY last LIMIT ?"
@@ -76,10 +81,11 @@ class Audit:
 def audit_database(path: str | PathLike[str], checkpoints: Sequence[Checkpoint] = ()) -> Audit:
     """Verify the log at `path`, from its first row to the one that is the last now.
 
-    Every event of the inbox, every execution with its definition and every step must be as it was
-    written, in its place in the chain, which must agree with `checkpoints` and with those in the
-    log. The audit ends at the first row that is not. It only reads the file, which may be a copy or
-    the log of a server at work, whose write-ahead log cannot shrink meanwhile.
+    Every event of the inbox, every execution with its definition and every step with its payloads
+    must be as it was written, in its place in the chain, which must agree with `checkpoints` and
+    with those in the log. The audit ends at the first row that is not. It only reads the file,
+    which may be a copy or the log of a server at work, whose write-ahead log cannot shrink
+    meanwhile.
 
     Raises:
         LogUnavailable: There is no such file, or it cannot be read.
@@ -135,6 +141,8 @@ class _Auditor:
         self._events = self._executions = self._steps = self._purged = self._removed = 0
         self._mislabelled: Problem | None = None
         self._unstated: Problem | None = None
+        self._other_payload: Problem | None = None
+        self._changed_payloads = frozenset(_changed_payloads(connection))
         self._stated = lru_cache(_REMOVALS_KEPT)(self._gaps_stated_by)
         self._against = Comparison([*stored_checkpoints(connection), *given])
 
@@ -147,8 +155,9 @@ class _Auditor:
             self._gap_links(),
             key=attrgetter("position"),
         )
-        found = [verify(self._against.following(links)), self._mislabelled, self._unstated]
-        if found == [None, None, None]:
+        found = [verify(self._against.following(links))]
+        found += [self._mislabelled, self._unstated, self._other_payload]
+        if not any(found):
             found.append(self._against.cut(self._position))
         found += [self._against.problem, self._other_text()]
         problems = [each for each in found if each is not None]
@@ -235,7 +244,27 @@ class _Auditor:
     def _step_links(self) -> Iterator[Link]:
         for position, execution, step, body, digest, hash_ in self._rows(_STEPS):
             self._steps += 1
+            if body is not None and self._other_payload is None:
+                self._other_payload = self._payload_problem(position, execution, step, body)
             yield self._link(position, execution, step, body, digest, hash_)
+
+    def _payload_problem(
+        self, position: int, execution: int, step: int, body: bytes
+    ) -> Problem | None:
+        """What is wrong with a payload that a step refers to."""
+        for digest in references(body):
+            given = {"execution": execution, "digest": digest}
+            is_there, is_used = self._connection.execute(_HAS_PAYLOAD, given).fetchone()
+            if not is_there:
+                what = "a payload that it refers to is missing"
+            elif digest in self._changed_payloads:
+                what = "a payload that it refers to was changed"
+            elif not is_used:
+                what = "nothing says that it uses a payload that it refers to"
+            else:
+                continue
+            return Problem(position=position, execution=execution, step=step, what=what)
+        return None
 
     def _link(
         self,
@@ -263,6 +292,13 @@ class _Auditor:
         ).fetchall():
             yield from page
             after = page[-1][0]
+
+
+def _changed_payloads(connection: sqlite3.Connection) -> Iterator[str]:
+    """The digests of payloads that have another text than these say."""
+    for digest, body in connection.execute("SELECT digest, body FROM payloads"):
+        if sha256(body).hexdigest() != digest:
+            yield digest
 
 
 def _labels(body: bytes) -> list[Any]:

@@ -29,12 +29,16 @@ END: Final = "End"
 
 @record
 class Table:
-    """A table and its record. `order` sorts the rows; those `chained` are rows of the chain."""
+    """A table and its record. `order` sorts the rows; those `chained` are rows of the chain.
+
+    Containers of layouts before `since` do not have it.
+    """
 
     record: str
     name: str
     order: str
     chained: bool = False
+    since: int = 1
 
 
 TABLES: Final = (
@@ -50,6 +54,8 @@ TABLES: Final = (
     Table(record="SensorState", name="sensor_state", order="sensor, key"),
     Table(record="Sensor", name="sensors", order="sensor"),
     Table(record="Removing", name="removing", order="execution"),
+    Table(record="Payload", name="payloads", order="digest", since=6),
+    Table(record="PayloadUse", name="payload_uses", order="execution, digest", since=6),
 )
 
 _encode: Final = msgspec.msgpack.Encoder().encode
@@ -61,6 +67,12 @@ def schema() -> Sequence[Mapping[str, Any]]:
     text = files("eventmill.log").joinpath("eventmill-log.avsc").read_text(encoding="utf-8")
     parsed: list[dict[str, Any]] = json.loads(text)
     return parsed
+
+
+def schema_of(layout: int) -> Sequence[Mapping[str, Any]]:
+    """The schema of a container of this layout."""
+    later = {table.record for table in TABLES if table.since > layout}
+    return [each for each in schema() if each["name"] not in later]
 
 
 @cache

@@ -142,6 +142,8 @@ class _Export:
         yield from self._chain(within)
         named = f"SELECT definition FROM executions WHERE {within.format('position')}"
         yield from self._of("Definition", f"digest IN ({named})")
+        stepped = f"SELECT execution FROM steps WHERE {within.format('position')}"
+        yield from self._used(f"execution IN ({stepped})")
         yield from self._of("Checkpoint", within.format("position"))
 
     def _execution(self, arn: str) -> Iterator[_Record]:
@@ -155,6 +157,12 @@ class _Export:
         yield from self._of("Definition", "digest = ?", row.definition)
         yield from self._of("MapRun", "execution = ?", row.id)
         yield from self._of("Timer", "execution = ?", row.id)
+        yield from self._used("execution = ?", row.id)
+
+    def _used(self, where: str, *cells: int) -> Iterator[_Record]:
+        """Payloads that executions use."""
+        used = f"SELECT digest FROM payload_uses WHERE {where}"
+        yield from self._of("Payload", f"digest IN ({used})", *cells)
 
     def _chain(self, where: str) -> Iterator[_Record]:
         """Rows of the chain, and the gaps between them, in order of position."""

@@ -22,7 +22,7 @@ from eventmill.log.avro import (
     Digest,
     columns,
     fastavro,
-    schema,
+    schema_of,
 )
 from eventmill.log.avro_export import Progress
 from eventmill.log.backup import new_file
@@ -34,6 +34,7 @@ from eventmill.ports import Child, ExecutionRow
 
 _BUSY_TIMEOUT_MS: Final = 5_000
 _ROWS_PER_INSERT: Final = 1_000
+_BYTES_WAITING_MAX: Final = 8_388_608
 _TOLD_EVERY: Final = 10_000
 
 # What fastavro raises when the bytes are not those that were written.
@@ -98,6 +99,7 @@ class _Import:
         self._digest = Digest()
         self._ended: dict[str, Any] | None = None
         self._waiting: dict[str, list[tuple[Any, ...]]] = {table.record: [] for table in TABLES}
+        self._waiting_bytes = 0
         self._inserts = {table.record: _insert(table.record, table.name) for table in TABLES}
 
     def run(self) -> None:
@@ -105,8 +107,7 @@ class _Import:
         problem = verify(self._links())
         if problem is not None:
             raise LogDamaged(f"{self._container} is damaged at {problem}")
-        for name in self._waiting:
-            self._store(name)
+        self._store_all()
         self._check_end()
         self._connection.execute("COMMIT")
         self._progress(self._position, self._position)
@@ -119,8 +120,9 @@ class _Import:
             self._digest.add(name, cells)
             waiting = self._waiting[name]
             waiting.append(cells)
-            if len(waiting) >= _ROWS_PER_INSERT:
-                self._store(name)
+            self._waiting_bytes += sum(len(cell) for cell in cells if isinstance(cell, bytes))
+            if len(waiting) >= _ROWS_PER_INSERT or self._waiting_bytes >= _BYTES_WAITING_MAX:
+                self._store_all()
             if name in chained:
                 self._position = cells[0]
                 yield _link(name, row)
@@ -144,7 +146,8 @@ class _Import:
             reader = avro.reader(self._file, return_record_name=True)
             self._check_header(reader.metadata)
             canonical = avro.schema.to_parsing_canonical_form
-            if canonical(reader.writer_schema) != canonical(avro.parse_schema(list(schema()))):
+            expected = list(schema_of(int(reader.metadata[LAYOUT])))
+            if canonical(reader.writer_schema) != canonical(avro.parse_schema(expected)):
                 raise self._damaged("its schema is not that of its version")
             yield from reader
         except (*_UNREADABLE, *schema_errors) as error:
@@ -171,6 +174,11 @@ class _Import:
         end = self._ended
         if (end["records"], end["digest"]) != (self._digest.records, self._digest.value()):
             raise self._damaged("its records are not those that its end tells of")
+
+    def _store_all(self) -> None:
+        for name in self._waiting:
+            self._store(name)
+        self._waiting_bytes = 0
 
     def _store(self, name: str) -> None:
         try:

@@ -84,6 +84,8 @@ class GroupCommit:
         self._gathered.append((transaction, durable))
         for step in transaction.steps:
             self._gathered_bytes += len(step.body)
+            if step.payloads:
+                self._gathered_bytes += sum(map(len, step.payloads.values()))
         if len(self._gathered) == _TRANSACTIONS_MAX or self._gathered_bytes >= _BODY_BYTES_MAX:
             self._hand_over()
         return durable

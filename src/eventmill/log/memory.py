@@ -11,6 +11,7 @@ from typing import TypeVar
 from eventmill.errors import AppendConflict, DuplicateEvent, LogUnavailable
 from eventmill.log import records
 from eventmill.log.chain import GENESIS, Link, link
+from eventmill.model import Payload, Payloads
 from eventmill.ports import (
     ChildHistory,
     ExecutionHistory,
@@ -54,6 +55,7 @@ class MemoryEventLog:
         self._timers: dict[int, int] = {}
         self._sensor_state: dict[tuple[str, str], bytes] = {}
         self._definitions: dict[str, str] = {}
+        self._payloads: dict[str, Payload] = {}
         self._map_runs: dict[tuple[int, int], MapRunRow] = {}
         self._children: dict[tuple[int, int], list[int]] = {}  # in order of their indexes
         self._snapshots: dict[int, Snapshot] = {}
@@ -139,6 +141,7 @@ class MemoryEventLog:
                 row=self._row(each),
                 first=self._histories[each][0].body,
                 last=self._histories[each][-1].body,
+                payloads=_all_payloads(self._histories[each][0], self._histories[each][-1]),
             )
             for each in ids
         ]
@@ -172,6 +175,7 @@ class MemoryEventLog:
                     bodies=[row.body for row in self._histories[each][after:]],
                     due_ms=self._timers.get(each),
                     snapshot=found,
+                    payloads=_all_payloads(*self._histories[each][after:]),
                 )
 
     async def snapshot(self, execution: int) -> Snapshot | None:
@@ -320,8 +324,17 @@ class MemoryEventLog:
 
     def _append(self, row: StepRow) -> None:
         made = self._chain(row.execution, row.step, row.body)
+        if row.payloads:
+            row = replace(row, payloads=self._kept(row.payloads))
         self._steps.append(StoredStep(position=made.position, row=row, hash=made.hash))
         self._histories[row.execution].append(row)
+
+    def _kept(self, payloads: Payloads) -> Payloads:
+        """These payloads as they are kept: each text once, and no values."""
+        for digest, payload in payloads.items():
+            if digest not in self._payloads:
+                self._payloads[digest] = Payload(payload.text)
+        return {digest: self._payloads[digest] for digest in payloads}
 
     def _chain(self, execution: int, step: int, body: bytes) -> Link:
         previous = self._links[-1].hash if self._links else GENESIS
@@ -335,6 +348,12 @@ class MemoryEventLog:
         )
         self._links.append(made)
         return made
+
+
+def _all_payloads(*rows: StepRow) -> Payloads | None:
+    return {
+        digest: payload for row in rows for digest, payload in (row.payloads or {}).items()
+    } or None
 
 
 def _map_run_of(row: ExecutionRow) -> tuple[int, int] | None:

@@ -10,6 +10,7 @@ from typing import Any, Final
 from eventmill.errors import LogDamaged
 from eventmill.log import records, snapshots
 from eventmill.log.chain import GENESIS
+from eventmill.log.payloads import PayloadReader
 from eventmill.machine.execution import RUNNING
 from eventmill.ports import (
     Child,
@@ -55,11 +56,16 @@ _EVENT: Final = "SELECT position, source, event_id, body FROM inbox"
 
 def read(connection: sqlite3.Connection, execution: int, after_step: int) -> Sequence[StepRow]:
     """See `EventLog.read`."""
-    rows = connection.execute(
-        "SELECT step, body FROM steps WHERE execution = ? AND step > ? ORDER BY step",
-        (execution, after_step),
-    )
-    return [StepRow(execution=execution, step=step, body=body) for step, body in rows]
+    with _one_instant(connection):
+        payloads = PayloadReader(connection)
+        rows = connection.execute(
+            "SELECT step, body FROM steps WHERE execution = ? AND step > ? ORDER BY step",
+            (execution, after_step),
+        )
+        return [
+            StepRow(execution=execution, step=step, body=body, payloads=payloads.of(body))
+            for step, body in rows
+        ]
 
 
 def execution(connection: sqlite3.Connection, arn: str) -> ExecutionRow | None:
@@ -147,21 +153,26 @@ def children(
     connection: sqlite3.Connection, map_run: tuple[int, int], after_index: int, limit: int
 ) -> Sequence[ChildHistory]:
     """See `EventLog.children`."""
-    found = connection.execute(
-        f"{_EXECUTION} WHERE {_CHILDREN} AND child_index > ? ORDER BY child_index LIMIT ?",
-        (*map_run, after_index, limit),
-    ).fetchall()
-    return [_child(connection, _execution(each)) for each in found]
+    with _one_instant(connection):
+        payloads = PayloadReader(connection)
+        found = connection.execute(
+            f"{_EXECUTION} WHERE {_CHILDREN} AND child_index > ? ORDER BY child_index LIMIT ?",
+            (*map_run, after_index, limit),
+        ).fetchall()
+        return [_child(connection, _execution(each), payloads) for each in found]
 
 
-def _child(connection: sqlite3.Connection, row: ExecutionRow) -> ChildHistory:
+def _child(
+    connection: sqlite3.Connection, row: ExecutionRow, payloads: PayloadReader
+) -> ChildHistory:
     first, last = (
         connection.execute(
             "SELECT body FROM steps WHERE execution = ? AND step = ?", (row.id, step)
         ).fetchone()[0]
         for step in (1, row.steps)
     )
-    return ChildHistory(row=row, first=first, last=last)
+    found = payloads.of(first, last)
+    return ChildHistory(row=row, first=first, last=last, payloads=found)
 
 
 def orphans(connection: sqlite3.Connection, limit: int) -> Sequence[ExecutionRow]:
@@ -190,10 +201,11 @@ def histories(
 ) -> tuple[Sequence[ExecutionHistory], int]:
     """The first of some executions, in order of `ids`, and the last id that was looked at.
 
-    No further one is begun once their steps and snapshots have `bytes_max` bytes.
+    No further one is begun once their steps, snapshots and payloads have `bytes_max` bytes.
     """
     with _one_instant(connection):
-        bodies, restored, last = _bodies(connection, ids, bytes_max)
+        payloads = PayloadReader(connection)
+        bodies, restored, last = _bodies(connection, ids, bytes_max, payloads)
         seen = [id_ for id_ in ids if id_ <= last]
         marks = ", ".join("?" * len(seen))
         found = connection.execute(f"{_EXECUTION} WHERE id IN ({marks}) ORDER BY id", seen)
@@ -203,19 +215,20 @@ def histories(
                 f"SELECT execution, due_ms FROM timers WHERE execution IN ({marks})", seen
             )
         )
-    return [
-        ExecutionHistory(
-            row=row,
-            bodies=bodies.get(row.id, []),
-            due_ms=due_ms.get(row.id),
-            snapshot=restored.get(row.id),
-        )
-        for row in rows
-    ], last
+        return [
+            ExecutionHistory(
+                row=row,
+                bodies=bodies.get(row.id, []),
+                due_ms=due_ms.get(row.id),
+                snapshot=restored.get(row.id),
+                payloads=payloads.of(*bodies.get(row.id, ())),
+            )
+            for row in rows
+        ], last
 
 
 def _bodies(
-    connection: sqlite3.Connection, ids: Sequence[int], bytes_max: int
+    connection: sqlite3.Connection, ids: Sequence[int], bytes_max: int, payloads: PayloadReader
 ) -> tuple[dict[int, list[bytes]], dict[int, Snapshot], int]:
     """Of each execution the steps to be folded, the snapshot before them, and the last id."""
     bodies: dict[int, list[bytes]] = {}
@@ -223,7 +236,7 @@ def _bodies(
     size = 0
     for id_, part in _parts(connection, ids):
         if id_ not in bodies:
-            if size >= bytes_max:
+            if size + payloads.bytes >= bytes_max:
                 return bodies, restored, next(reversed(bodies))
             bodies[id_] = []
         if isinstance(part, Snapshot):
@@ -232,6 +245,7 @@ def _bodies(
         else:
             bodies[id_].append(part)
             size += len(part)
+            payloads.of(part)
     return bodies, restored, ids[-1]
 
 
@@ -318,20 +332,22 @@ def inbox(
 
 
 def stored_steps(
-    connection: sqlite3.Connection, after_position: int, limit: int
+    connection: sqlite3.Connection, after_position: int, limit: int, bytes_max: int
 ) -> Sequence[StoredStep]:
-    """The first `limit` step rows after a position."""
-    found = connection.execute(
-        "SELECT position, execution, step, body, hash FROM steps "
-        "WHERE position > ? ORDER BY position LIMIT ?",
-        (after_position, limit),
-    )
-    return [
-        StoredStep(
-            position=position, row=StepRow(execution=execution, step=step, body=body), hash=hash_
-        )
-        for position, execution, step, body, hash_ in found
-    ]
+    """The first `limit` step rows after a position, or fewer once they have `bytes_max` bytes."""
+    page: list[StoredStep] = []
+    with _one_instant(connection):
+        payloads = PayloadReader(connection)
+        for position, execution, step, body, hash_ in connection.execute(
+            "SELECT position, execution, step, body, hash FROM steps "
+            "WHERE position > ? ORDER BY position LIMIT ?",
+            (after_position, limit),
+        ):
+            row = StepRow(execution=execution, step=step, body=body, payloads=payloads.of(body))
+            page.append(StoredStep(position=position, row=row, hash=hash_))
+            if payloads.bytes >= bytes_max:
+                break
+    return page
 
 
 def tail(connection: sqlite3.Connection) -> tuple[int, bytes]:

@@ -4,7 +4,8 @@ Rows that go leave gaps, and the same commit appends a removal to the chain that
 
     ["removal", at_ms, events, executions, steps, [[first, last, "hash of the last"], …]]
 
-Gaps beside each other become one, which the new removal states.
+Gaps beside each other become one, which the new removal states. Payloads are no rows of the chain:
+they go when the last execution that uses them is gone with all of its steps.
 """
 
 import json
@@ -38,7 +39,20 @@ SELECT position, hash FROM removals
 WHERE position < ? AND NOT EXISTS (SELECT 1 FROM gaps WHERE removal = removals.position) LIMIT ?
 """
 _REMOVED: Final = """
-DELETE FROM removing WHERE NOT EXISTS (SELECT 1 FROM steps WHERE execution = removing.execution)
+DELETE FROM removing
+WHERE NOT EXISTS (SELECT 1 FROM steps WHERE execution = removing.execution)
+    AND NOT EXISTS (SELECT 1 FROM payload_uses WHERE execution = removing.execution)
+"""
+_RELEASED: Final = """
+SELECT execution, digest, (SELECT length(body) FROM payloads WHERE digest = payload_uses.digest)
+FROM payload_uses WHERE execution IN (
+    SELECT execution FROM removing
+    WHERE NOT EXISTS (SELECT 1 FROM steps WHERE execution = removing.execution)
+) ORDER BY execution, digest LIMIT ?
+"""
+_UNUSED_PAYLOADS: Final = f"""
+DELETE FROM payloads WHERE digest IN {_GIVEN}
+    AND NOT EXISTS (SELECT 1 FROM payload_uses WHERE digest = payloads.digest)
 """
 _GAPS_BEFORE: Final = f"SELECT first, last, hash FROM gaps WHERE last IN {_GIVEN}"
 _GAPS_AFTER: Final = """
@@ -46,24 +60,33 @@ SELECT first, last, hash FROM gaps WHERE last IN (
     SELECT (SELECT min(last) FROM gaps WHERE last > value) FROM json_each(?)
 )
 """
+_RELEASE: Final = Bulk(
+    "DELETE FROM payload_uses WHERE (execution, digest) IN (VALUES ", "(?, ?)", ")"
+)
 _INSERT_REMOVING: Final = Bulk("INSERT INTO removing (execution) VALUES ", "(?)")
 _INSERT_GAPS: Final = Bulk("INSERT INTO gaps (first, last, hash, removal) VALUES ", "(?, ?, ?, ?)")
+
+_PAYLOAD_BYTES_MAX: Final = 4_194_304
 
 _Row = tuple[int, bytes]  # position and hash
 
 
 @record
 class Removed:
-    """How many rows of the chain were removed, and the position of the last of them."""
+    """How many rows of the chain were removed, and the position of the last of them.
+
+    `payload_uses` counts the uses of payloads that ended with them, or with steps removed before.
+    """
 
     events: int = 0
     executions: int = 0
     steps: int = 0
     removals: int = 0
     last: int = 0
+    payload_uses: int = 0
 
     def __bool__(self) -> bool:
-        return bool(self.last)
+        return bool(self.last or self.payload_uses)
 
     def __add__(self, other: "Removed") -> "Removed":
         return Removed(
@@ -72,6 +95,7 @@ class Removed:
             steps=self.steps + other.steps,
             removals=self.removals + other.removals,
             last=max(self.last, other.last),
+            payload_uses=self.payload_uses + other.payload_uses,
         )
 
 
@@ -110,9 +134,10 @@ def remove(
     """Remove executions by id and events by position, within the transaction that is open.
 
     A running execution stays, and so does an event while an execution it started is there. Of the
-    steps of executions that were removed, now or before, at most `steps_max` go; call again until
-    nothing is removed. Removals before a position go, at most as many, when they state no gap any
-    more. What goes lies before a checkpoint, which is made when it is missing.
+    steps of executions that were removed, now or before, at most `steps_max` go, and then some MiB
+    of their payloads; call again until nothing is removed. Removals before a position go, at most
+    as many, when they state no gap any more. What goes lies before a checkpoint, which is made when
+    it is missing.
     """
     connection = writer.connection
     ended = connection.execute(_EXECUTIONS, (json.dumps(executions),)).fetchall()
@@ -127,7 +152,7 @@ def remove(
     }
     rows = sorted(row for each in going.values() for row in each)
     if not rows:
-        return Removed()
+        return Removed(payload_uses=_release_payloads(connection, steps_max))
     if rows[-1][0] > last_position(connection):
         # Its counts cannot be made up for once rows are gone.
         store_checkpoint(writer, at_ms, sign)
@@ -135,7 +160,7 @@ def remove(
         _delete(connection, table, "position", [position for position, _ in gone])
     for table in ("map_runs", "timers"):
         _delete(connection, table, "execution", ids)
-    connection.execute(_REMOVED)
+    released = _release_payloads(connection, steps_max)
     writer.forget(ids)
     removed = Removed(
         events=len(going["inbox"]),
@@ -143,10 +168,27 @@ def remove(
         steps=len(going["steps"]),
         removals=len(going["removals"]),
         last=rows[-1][0],
+        payload_uses=released,
     )
     new = [Gap(position=position, last=position, hash=hash_) for position, hash_ in rows]
     _state(writer, at_ms, removed, _grown(connection, _joined(new)))
     return removed
+
+
+def _release_payloads(connection: sqlite3.Connection, uses_max: int) -> int:
+    """End uses of payloads by executions without steps; those that nobody uses any more go."""
+    released: list[tuple[int, str]] = []
+    size = 0
+    for execution, digest, length in connection.execute(_RELEASED, (uses_max,)).fetchall():
+        if size >= _PAYLOAD_BYTES_MAX:
+            break
+        released.append((execution, digest))
+        size += length or 0
+    _RELEASE.run(connection, [cell for use in released for cell in use])
+    digests = sorted({digest for _, digest in released})
+    connection.execute(_UNUSED_PAYLOADS, (json.dumps(digests),))
+    connection.execute(_REMOVED)
+    return len(released)
 
 
 def _delete(connection: sqlite3.Connection, table: str, key: str, given: Sequence[int]) -> None:

@@ -1,8 +1,8 @@
 """Retention: what is old goes, in small transactions between those of the server at work.
 
-Executions that have ended go with their steps and Map Runs, trigger events that no execution refers
-to, definitions that none runs on, what sensors remember that are no longer there, and checkpoints.
-What runs is never touched. docs/decisions/0006-retention.md says why in this way.
+Executions that have ended go with their steps, payloads and Map Runs, trigger events that no
+execution refers to, definitions that none runs on, what sensors remember that are no longer there,
+and checkpoints. What runs is never touched. docs/decisions/0006-retention.md says why in this way.
 """
 
 import asyncio
@@ -218,7 +218,7 @@ class _Sweep:
             total += removed
             self._removed += removed
             first = False
-            if removed.steps + removed.removals < _ROWS_PER_BATCH:
+            if removed.steps + removed.removals < _ROWS_PER_BATCH and not removed.payload_uses:
                 break
         return total
 

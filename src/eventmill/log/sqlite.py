@@ -225,7 +225,9 @@ class SqliteEventLog:
     async def stored_steps(self, *, after_position: int = 0) -> AsyncIterator[StoredStep]:
         """See `EventLog.stored_steps`."""
         # Each page is a read of its own: a long one would keep the write-ahead log from shrinking.
-        while page := await self._reader.run(queries.stored_steps, after_position, _STEPS_PER_READ):
+        while page := await self._reader.run(
+            queries.stored_steps, after_position, _STEPS_PER_READ, _BYTES_PER_READ
+        ):
             for stored in page:
                 yield stored
             after_position = page[-1].position

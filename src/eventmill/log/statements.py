@@ -9,6 +9,7 @@ import sqlite3
 from typing import Final, TypeAlias
 
 from eventmill.log import snapshots
+from eventmill.model import Payload, Payloads
 from eventmill.ports import ExecutionRow, MapRunChange, MapRunRow, Snapshot
 
 Cell: TypeAlias = "int | float | str | bytes | None"
@@ -79,6 +80,11 @@ _REMOVE_SNAPSHOTS: Final = Bulk("DELETE FROM snapshots WHERE execution IN (", "?
 _INSERT_DEFINITIONS: Final = Bulk(
     "INSERT INTO definitions (digest, text) VALUES ", "(?, ?)", " ON CONFLICT (digest) DO NOTHING"
 )
+_INSERT_PAYLOAD: Final = "INSERT INTO payloads (digest, body) VALUES (?, ?)"
+_HAS_PAYLOAD: Final = "SELECT 1 FROM payloads WHERE digest = ?"
+_USE_PAYLOADS: Final = Bulk(
+    "INSERT INTO payload_uses (execution, digest) VALUES ", "(?, ?)", " ON CONFLICT DO NOTHING"
+)
 
 
 class Rows:
@@ -91,6 +97,8 @@ class Rows:
         "finished",
         "map_run_changes",
         "map_runs",
+        "payload_uses",
+        "payloads",
         "sensor_state",
         "snapshots",
         "steps",
@@ -108,6 +116,8 @@ class Rows:
         self.sensor_state: dict[tuple[str, str], bytes | None] = {}
         self.definitions: dict[str, str] = {}
         self.snapshots: list[Snapshot] = []
+        self.payloads: dict[str, Payload] = {}
+        self.payload_uses: dict[tuple[int, str], None] = {}
 
     def add_execution(self, row: ExecutionRow, position: int, hash: bytes) -> None:
         """Add a new execution."""
@@ -149,6 +159,11 @@ class Rows:
             row.items,
         )
 
+    def add_payloads(self, execution: int, payloads: Payloads) -> None:
+        """Add payloads that a step of an execution refers to."""
+        self.payloads.update(payloads)
+        self.payload_uses.update(dict.fromkeys((execution, digest) for digest in payloads))
+
     def store(self, connection: sqlite3.Connection) -> None:
         """Write everything, within the transaction that is open."""
         _INSERT_EVENTS.run(connection, self.events)
@@ -172,6 +187,15 @@ class Rows:
             _INSERT_DEFINITIONS.run(
                 connection, [cell for pair in self.definitions.items() for cell in pair]
             )
+        if self.payloads:
+            self._store_payloads(connection)
+
+    def _store_payloads(self, connection: sqlite3.Connection) -> None:
+        for digest, payload in self.payloads.items():
+            # Asked before, since the text would be copied only to be found there already.
+            if connection.execute(_HAS_PAYLOAD, (digest,)).fetchone() is None:
+                connection.execute(_INSERT_PAYLOAD, (digest, payload.text))
+        _USE_PAYLOADS.run(connection, [cell for use in self.payload_uses for cell in use])
 
     def _store_timers(self, connection: sqlite3.Connection) -> None:
         due: list[Cell] = []

@@ -181,6 +181,8 @@ class Writer:
             self._ends[step.execution] = step.step
             self._link(step.execution, step.step, step.body)
             rows.steps += (self._position, step.execution, step.step, step.body, self._hash)
+            if step.payloads:
+                rows.add_payloads(step.execution, step.payloads)
         if transaction.finished:
             self._require(transaction.finished)
             rows.finished.update(transaction.finished)

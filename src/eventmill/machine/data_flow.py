@@ -9,7 +9,7 @@ from eventmill.machine.assigning import assigned
 from eventmill.machine.context import environment, input_environment, is_whole, select
 from eventmill.machine.decision import Decision
 from eventmill.machine.execution import Execution, Frame
-from eventmill.model import Json, Payload, encode_json
+from eventmill.model import Json, Payload, encode_json, payload_with
 from eventmill.query.jsonata import QueryTemplate
 
 
@@ -54,7 +54,7 @@ def placed(frame: Frame, way: Pass | Task | Parallel | Map | Catcher, result: Pa
         return frame.data
     if way.result_path.text == "$":
         return result
-    return Payload.of(way.result_path.put(frame.data.value, result.value))
+    return payload_with(way.result_path.put(frame.data.value, result.value), result)
 
 
 def selected(

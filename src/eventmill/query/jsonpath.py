@@ -48,7 +48,7 @@ class Path:
     closure made for the path, since it is called more than anything else here.
     """
 
-    __slots__ = ("definite", "find", "is_reference", "root", "text")
+    __slots__ = ("_member", "definite", "find", "is_reference", "root", "text")
 
     def __init__(self, text: str, parsed: ParsedPath) -> None:
         """Compile `parsed`, which is what `text` says."""
@@ -58,6 +58,8 @@ class Path:
         self.definite: Final = is_definite(parsed.segments)
         self.is_reference: Final = steps is not None
         self.find: Final[Find] = _compile_find(parsed, steps, self.definite)
+        # The name in `$.name`, a member of the data itself.
+        self._member: Final = _only_name(steps) if self.root == "$" else None
 
     def select(self, environment: Environment) -> Payload:
         """The payload at the path, for InputPath and OutputPath; `$` is the payload itself.
@@ -69,6 +71,10 @@ class Path:
             return environment.data
         if self.text == "$$":
             return environment.context
+        if self._member is not None:
+            at_hand = environment.data.member(self._member)
+            if at_hand is not None:
+                return at_hand
         try:
             return Payload.of(self.find(environment))
         except PathNotFound as error:
@@ -85,6 +91,13 @@ class Path:
 
     def __repr__(self) -> str:
         return f"Path({self.text!r})"
+
+
+def _only_name(steps: Sequence[str | int] | None) -> str | None:
+    if steps is None or len(steps) != 1:
+        return None
+    (step,) = steps
+    return step if isinstance(step, str) else None
 
 
 def _compile_find(parsed: ParsedPath, steps: Sequence[str | int] | None, definite: bool) -> Find:

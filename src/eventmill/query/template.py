@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Final, TypeAlias
 
-from eventmill.model import AuthorError, Json, Payload
+from eventmill.model import AuthorError, Json, Payload, payload_with
 from eventmill.query.environment import Environment
 from eventmill.query.intrinsics import NOT_AN_EXPRESSION, compile_intrinsic
 from eventmill.query.java import hash_map_order
@@ -51,7 +51,7 @@ def compile_template(value: Json, note: Note) -> Template:
     if build is None:
         constant = Payload.of(value)
         return Template(lambda environment: constant)
-    return Template(_payload_of(build))
+    return Template(lambda environment: payload_with(build(environment), environment.data))
 
 
 def compile_expression(text: str) -> Template:

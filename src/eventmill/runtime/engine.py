@@ -246,10 +246,10 @@ class Engine:
         live.step += 1
         live.in_flight += 1
         due_ms, status = self._timer(live), live.execution.status
-        body = encode_step(now_ms, step.fact, step.events)
+        body, payloads = encode_step(now_ms, step.fact, step.events)
         live.tail_bytes += len(body)
         transaction = Transaction(
-            steps=(StepRow(execution=live.id, step=live.step, body=body),),
+            steps=(StepRow(execution=live.id, step=live.step, body=body, payloads=payloads),),
             finished=None if status == RUNNING else {live.id: (status, now_ms)},
             timers=None if due_ms == live.timer_ms else {live.id: due_ms},
             map_runs=map_runs_begun(live.id, step),

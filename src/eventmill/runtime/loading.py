@@ -220,7 +220,7 @@ class Loading:
         live.timer_ms = history.due_ms
         for body in await self._tail(live, history):
             try:
-                fold(live.execution, decode_step(body).events)
+                fold(live.execution, decode_step(body, history.payloads).events)
             except ValueError as error:
                 raise LogDamaged(f"the history of {row.arn} cannot be read: {error}") from error
             live.step += 1

@@ -24,8 +24,8 @@ async def results(log: EventLog, map_run: tuple[int, int]) -> AsyncGenerator[Chi
 
 def _result(child: ChildHistory) -> ChildResult:
     row = child.row
-    first = decode_step(child.first).events[0]
-    last = decode_step(child.last).events[-1]
+    first = decode_step(child.first, child.payloads).events[0]
+    last = decode_step(child.last, child.payloads).events[-1]
     details = last.details or {}
     return ChildResult(
         status=row.status,

@@ -6,7 +6,7 @@ Needs no server: the steps and the definition are enough.
 from collections.abc import Sequence
 
 from eventmill.asl.syntax import StateMachine
-from eventmill.codec import RecordedStep, decode_step, encode_step
+from eventmill.codec import decode_step, spell_out
 from eventmill.errors import ReplayMismatch
 from eventmill.machine.execution import Execution, Identity, evolve
 from eventmill.machine.history import HistoryEvent
@@ -21,7 +21,9 @@ def history(rows: Sequence[StepRow]) -> list[HistoryEvent]:
     Raises:
         ValueError: A step cannot be read.
     """
-    return [event for row in rows for event in decode_step(row.body).events if event.id]
+    return [
+        event for row in rows for event in decode_step(row.body, row.payloads).events if event.id
+    ]
 
 
 def replay(
@@ -37,7 +39,7 @@ def replay(
     """
     execution = Execution(identity, machine)
     for row in rows:
-        for event in decode_step(row.body).events:
+        for event in decode_step(row.body, row.payloads).events:
             if until_event is not None and max(event.id, execution.sequence) > until_event:
                 return execution
             try:
@@ -51,17 +53,22 @@ def replay(
 def verify(identity: Identity, machine: StateMachine, rows: Sequence[StepRow]) -> int:
     """Decide every recorded step again and compare it byte for byte; return how many there are.
 
+    They are compared with all their payloads in them, wherever the log keeps these.
+
     Raises:
         ReplayMismatch: A step does not follow from the facts and the definition.
         ValueError: A step cannot be read.
     """
     execution = Execution(identity, machine)
     for row in rows:
-        recorded: RecordedStep = decode_step(row.body)
+        recorded = decode_step(row.body, row.payloads)
+        stored = row.body
+        if row.payloads:
+            stored = spell_out(recorded.at_ms, recorded.fact, recorded.events)
         step = advance(execution, recorded.fact, recorded.at_ms)
-        computed = encode_step(recorded.at_ms, step.fact, step.events)
-        if computed != row.body:
-            raise ReplayMismatch(row.step, row.body, computed)
+        computed = spell_out(recorded.at_ms, step.fact, step.events)
+        if computed != stored:
+            raise ReplayMismatch(row.step, stored, computed)
     return len(rows)
 
 

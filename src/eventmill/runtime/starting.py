@@ -158,8 +158,8 @@ class Starting:
         step = advance(live.execution, fact, now_ms)
         live.step = 1
         live.timer_ms = self._timer(live)
-        body = encode_step(now_ms, step.fact, step.events)
-        return live, step, StepRow(execution=row.id, step=1, body=body)
+        body, payloads = encode_step(now_ms, step.fact, step.events)
+        return live, step, StepRow(execution=row.id, step=1, body=body, payloads=payloads)
 
     def _new_id(self, now_ms: int) -> int:
         """An id that grows with time, so that the newest executions lie together on disk."""

@@ -9,6 +9,7 @@ from typing import Final
 
 from eventmill.datasets.stored import StoredDatasets
 from eventmill.errors import LogUnavailable
+from eventmill.executors.answers import RESPONSE_BYTES_MAX
 from eventmill.executors.inline import InlineExecutor
 from eventmill.executors.pool import WorkerPool
 from eventmill.executors.pool_settings import PoolSettings
@@ -195,16 +196,23 @@ def _executor(
     on_end: Callable[[int], None],
 ) -> tuple[AbstractAsyncContextManager[Executor], int]:
     """What runs the handlers, and how many calls of them at once."""
+    # What Lambda takes, or more where an output may have more.
+    response_bytes_max = max(RESPONSE_BYTES_MAX, settings.quotas.payload_bytes_max)
     # Without handlers there is nothing to isolate; who calls one is told that it does not exist.
     if settings.isolation == "inline" or not settings.handlers.is_dir():
         inline = InlineExecutor(
-            settings.handlers, home=settings.home, on_heartbeat=on_heartbeat, on_end=on_end
+            settings.handlers,
+            home=settings.home,
+            response_bytes_max=response_bytes_max,
+            on_heartbeat=on_heartbeat,
+            on_end=on_end,
         )
         return inline, _INLINE_CALLS_MAX
     mib = settings.memory_mib
     pool = PoolSettings(
         workers=settings.workers,
         resident_bytes_max=None if mib is None else mib * 1024 * 1024,
+        response_bytes_max=response_bytes_max,
         environment={
             "EVENTMILL_PROJECT": str(settings.project),
             **{name: os.environ[name] for name in settings.environment if name in os.environ},

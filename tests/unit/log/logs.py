@@ -6,8 +6,12 @@ from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
 
+from eventmill.codec import encode_step
 from eventmill.events import TriggerEvent
 from eventmill.log.connection import driver
+from eventmill.machine.facts import TimeReached
+from eventmill.machine.history import HistoryEvent
+from eventmill.model import LARGE_BYTES_MIN, Payload
 from eventmill.ports import Child, ExecutionRow, StepRow, Transaction
 
 ARN = "arn:aws:states:local:000000000000:execution:orders:run-"
@@ -54,6 +58,21 @@ def row(
 def step(execution: int, number: int, size: int = 0) -> StepRow:
     body = f'["execution {execution}, step {number}",{"1" * size or 0}]'.encode()
     return StepRow(execution=execution, step=number, body=body)
+
+
+def large(mark: str) -> Payload:
+    """A payload that is kept apart."""
+    return Payload.of([mark, "ü" * LARGE_BYTES_MIN])
+
+
+def step_with(execution: int, number: int, *payloads: Payload) -> StepRow:
+    """A step with an event for each payload, written as the engine does it."""
+    events = [
+        HistoryEvent(id, id - 1, "PassStateEntered", 1_000, 0, {"name": "A", "input": payload})
+        for id, payload in enumerate(payloads, 1)
+    ]
+    body, kept = encode_step(1_000, TimeReached(), events)
+    return StepRow(execution=execution, step=number, body=body, payloads=kept)
 
 
 def started(id: int, *, at_ms: int = 1_000, size: int = 0, definition: str = "{}") -> Transaction:

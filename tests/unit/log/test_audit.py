@@ -15,6 +15,7 @@ from eventmill.log.chain import Problem
 from eventmill.log.connection import driver
 from eventmill.log.sqlite import SqliteEventLog
 from eventmill.ports import ExecutionRow, StepRow, Transaction
+from tests.unit.log.logs import large, row, step_with
 
 CHANGED = "its execution, step or body was changed"
 
@@ -336,3 +337,101 @@ async def test_audits_more_rows_than_one_page(tmp_path: Path) -> None:
         await log.commit(Transaction(steps=[step(21, number) for number in range(2, 2_502)]))
     audit = audit_database(path)
     assert (audit.steps, audit.position, audit.problem) == (2_501, 2_503, None)
+
+
+@pytest.fixture
+async def with_payloads(tmp_path: Path) -> Path:
+    """Six rows: 1 execution 31, 2-4 its steps, 5 execution 32, 6 its step; 4 and 6 share b."""
+    path = tmp_path / "payloads.db"
+    async with SqliteEventLog.open(path) as log:
+        steps = [
+            step_with(31, 1, large("a")),
+            step(31, 2),
+            step_with(31, 3, large("a"), large("b")),
+        ]
+        await log.commit(Transaction(created=[row(31)], steps=steps))
+        created = [row(32)]
+        await log.commit(Transaction(created=created, steps=[step_with(32, 1, large("b"))]))
+    assert audit_database(path).problem is None
+    return path
+
+
+@pytest.mark.parametrize(
+    ("statement", "mark", "problem"),
+    [
+        (
+            "UPDATE payloads SET body = CAST(body || ' ' AS BLOB) WHERE digest = ?",
+            "b",
+            Problem(
+                position=4, execution=31, step=3, what="a payload that it refers to was changed"
+            ),
+        ),
+        (
+            "UPDATE payloads SET body = x'' WHERE digest = ?",
+            "a",
+            Problem(
+                position=2, execution=31, step=1, what="a payload that it refers to was changed"
+            ),
+        ),
+        (
+            "UPDATE payloads SET digest = 'other' WHERE digest = ?",
+            "b",
+            Problem(
+                position=4, execution=31, step=3, what="a payload that it refers to is missing"
+            ),
+        ),
+        (
+            "DELETE FROM payloads WHERE digest = ?",
+            "a",
+            Problem(
+                position=2, execution=31, step=1, what="a payload that it refers to is missing"
+            ),
+        ),
+        (
+            "DELETE FROM payload_uses WHERE digest = ? AND execution = 32",
+            "b",
+            Problem(
+                position=6,
+                execution=32,
+                step=1,
+                what="nothing says that it uses a payload that it refers to",
+            ),
+        ),
+    ],
+)
+def test_names_the_first_step_whose_payload_was_tampered_with(
+    with_payloads: Path, statement: str, mark: str, problem: Problem
+) -> None:
+    with tampering(with_payloads) as connection:
+        assert connection.execute(statement, (large(mark).digest,)).rowcount == 1
+    assert audit_database(with_payloads).problem == problem
+
+
+def test_payloads_cannot_be_exchanged(with_payloads: Path) -> None:
+    a, b = large("a").digest, large("b").digest
+    tamper(
+        with_payloads,
+        f"UPDATE payloads SET body = (SELECT body FROM payloads WHERE digest = '{a}') "
+        f"WHERE digest = '{b}'",
+    )
+    found = audit_database(with_payloads).problem
+    assert found is not None
+    assert found.position == 4
+
+
+def test_another_reference_is_another_step(with_payloads: Path) -> None:
+    a, b = large("a").digest, large("b").digest
+    tamper(
+        with_payloads,
+        f"UPDATE steps SET body = CAST(replace(CAST(body AS TEXT), '{b}', '{a}') AS BLOB) "
+        "WHERE position = 4",
+    )
+    found = audit_database(with_payloads).problem
+    assert found == Problem(position=4, execution=31, step=3, what=CHANGED)
+
+
+async def test_a_log_that_lacks_a_payload_cannot_be_read(with_payloads: Path) -> None:
+    tamper(with_payloads, "DELETE FROM payloads")
+    async with SqliteEventLog.open(with_payloads, read_only=True) as log:
+        with pytest.raises(LogDamaged, match=f"lacks the payload {large('a').digest}"):
+            await log.read(31)

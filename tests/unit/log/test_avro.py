@@ -13,17 +13,28 @@ from eventmill.log.audit import audit_database
 from eventmill.log.avro import TABLES, columns, schema
 from eventmill.log.avro_export import Part, export_log
 from eventmill.log.avro_import import import_log
+from eventmill.log.migrations import migrations
 from eventmill.log.retention import Limits, sweep
 from eventmill.log.sqlite import SqliteEventLog
 from eventmill.ports import Child, MapRunRow, Transaction
-from tests.unit.log.logs import ARN, ended, row, started, step, tamper, tampering
+from tests.unit.log.logs import (
+    ARN,
+    ended,
+    large,
+    row,
+    started,
+    step,
+    step_with,
+    tamper,
+    tampering,
+)
 
 DAY = 86_400_000
 
 
 @pytest.fixture
 async def path(tmp_path: Path) -> Path:
-    """A log with a row in every table, and gaps; positions 1 to 29."""
+    """A log with a row in every table, and gaps; positions 1 to 30."""
     path = tmp_path / "log.db"
     run = MapRunRow(
         execution=1,
@@ -51,6 +62,7 @@ async def path(tmp_path: Path) -> Path:
                 sensor_state={("files", "a.csv"): b"\x00\xff", ("files", "ü"): b""},
             )
         )
+        await log.commit(Transaction(steps=[step_with(9, 2, large("a"), large("b"), large("a"))]))
         await log.checkpoint(8, lambda statement: ("k", b"signature"))
         limits = Limits(executions_ms=DAY, events_ms=DAY, sensors_ms=DAY)
         await sweep(log, limits, 90 * DAY, sensors={"files"})
@@ -185,7 +197,7 @@ def rewritten(path: Path, change: dict[str, Any], name: str, position: int) -> N
         ("Execution", 2, {"arn": "arn"}, "damaged at position 2 (the record of execution 1): its"),
         ("Step", 3, {"position": 4}, "damaged at position 3: the row is missing"),
         ("Execution", 8, {"status": "FAILED"}, "its records are not those that its end tells of"),
-        ("Checkpoint", 23, {"at_ms": 7}, "its records are not those that its end tells of"),
+        ("Checkpoint", 24, {"at_ms": 7}, "its records are not those that its end tells of"),
     ],
 )
 def test_what_was_changed_is_found(
@@ -198,6 +210,36 @@ def test_what_was_changed_is_found(
     )
     rewritten(container, change, name, position)
     assert message in refused(container, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ("UPDATE payloads SET body = CAST(body || ' ' AS BLOB)", "to was changed"),
+        ("DELETE FROM payloads", "to is missing"),
+    ],
+)
+def test_a_container_of_other_payloads_is_refused(
+    path: Path, tmp_path: Path, change: str, message: str
+) -> None:
+    tamper(path, change)
+    export_log(path, tmp_path / "log.avro")
+    told = refused(tmp_path / "log.avro", tmp_path)
+    assert "damaged at position 24 (execution 9, step 2): a payload that it refers " in told
+    assert message in told
+
+
+async def test_a_container_from_before_payloads_were_kept_apart(tmp_path: Path) -> None:
+    path, container = tmp_path / "log.db", tmp_path / "log.avro"
+    async with SqliteEventLog.open(path) as log:
+        await log.commit(started(1))
+    export_log(path, container)
+    schema_then = [each for each in schema() if not each["name"].startswith("Payload")]
+    rows = [(f"eventmill.log.{name}", values) for name, values in records(container)]
+    header = {"eventmill.kind": "log", "eventmill.layout": "3"}
+    with container.open("wb") as file:
+        fastavro.writer(file, fastavro.parse_schema(schema_then), rows, metadata=header)
+    assert import_log(container, tmp_path / "copy.db") == audit_database(path)
 
 
 async def test_a_truncated_container_is_refused_with_the_position(tmp_path: Path) -> None:
@@ -223,7 +265,7 @@ def test_a_container_without_its_end_is_refused(path: Path, tmp_path: Path) -> N
     container = tmp_path / "log.avro"
     export_log(path, container)
     kept = [(f"eventmill.log.{name}", values) for name, values in records(container)][:-1]
-    header = {"eventmill.kind": "log", "eventmill.layout": "3"}
+    header = {"eventmill.kind": "log", "eventmill.layout": str(migrations()[-1][0])}
     with container.open("wb") as file:
         fastavro.writer(file, fastavro.parse_schema(list(schema())), kept, metadata=header)
     assert "it was truncated: its end is missing" in refused(container, tmp_path)
@@ -303,6 +345,14 @@ def test_a_part_by_execution(path: Path, tmp_path: Path) -> None:
     with pytest.raises(ExecutionDoesNotExist, match="nobody"):
         export_log(path, tmp_path / "other.avro", Part(execution="nobody"))
     assert not (tmp_path / "other.avro").exists()
+
+
+@pytest.mark.parametrize("part", [Part(first=24, last=24), Part(execution=f"{ARN}9")])
+def test_a_part_has_the_payloads_that_it_refers_to(path: Path, tmp_path: Path, part: Part) -> None:
+    container = tmp_path / "part.avro"
+    export_log(path, container, part)
+    kept = {values["digest"] for name, values in records(container) if name == "Payload"}
+    assert kept == {large("a").digest, large("b").digest}
 
 
 def test_progress_is_told_up_to_the_end(path: Path, tmp_path: Path) -> None:

@@ -1,21 +1,27 @@
+import json
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
 from typing import TypeAlias
 
 import pytest
 
-from eventmill.codec import encode_step
+from eventmill.codec import decode_step, encode_step, spell_out
 from eventmill.errors import LogDamaged, LogFromTheFuture, LogUnavailable
-from eventmill.log import migrations
+from eventmill.log import migrations, records
+from eventmill.log.audit import audit_database
+from eventmill.log.chain import GENESIS, link
 from eventmill.log.connection import driver
 from eventmill.log.database import open_for_reading, open_for_writing
 from eventmill.log.sqlite import SqliteEventLog
-from eventmill.machine.facts import StopExecution
-from eventmill.machine.history import HistoryEvent
-from eventmill.model import Payload
+from eventmill.machine.facts import StopExecution, TimeReached
+from eventmill.machine.history import Details, HistoryEvent
+from eventmill.model import LARGE_BYTES_MIN, Enveloped, Payload
 from eventmill.ports import ExecutionRow, StepRow, Transaction
+from tests.conformance.event_logs import execution
 
 Open: TypeAlias = Callable[[Path, int], sqlite3.Connection]
 
@@ -31,7 +37,7 @@ def raw(path: Path) -> Iterator[sqlite3.Connection]:
         yield connection
 
 
-def test_migrations_are_numbered_without_gaps() -> None:
+def test_migrations_are_numbered() -> None:
     numbers = [number for number, _ in migrations.migrations()]
     assert numbers == list(range(1, len(numbers) + 1))
 
@@ -123,7 +129,7 @@ async def test_the_view_shows_each_event_of_a_history(path: Path) -> None:
         HistoryEvent(4, 3, "PassStateEntered", 7, 0, {"name": "A", "input": Payload(b'{"x":1}')}),
         HistoryEvent(5, 4, "ExecutionAborted", 7, 0, {"error": "E"}, {"seed": 9}),
     ]
-    body = encode_step(7, StopExecution(error="E", cause=None), events)
+    body, _ = encode_step(7, StopExecution(error="E", cause=None), events)
     row = ExecutionRow(
         id=1,
         arn="arn:1",
@@ -143,3 +149,68 @@ async def test_the_view_shows_each_event_of_a_history(path: Path) -> None:
         ("arn:1", 1, 7, 4, 3, "PassStateEntered", 0, '{"name":"A","input":{"x":1}}', None),
         ("arn:1", 1, 7, 5, 4, "ExecutionAborted", 0, '{"error":"E"}', '{"seed":9}'),
     ]
+
+
+async def test_the_view_fills_in_payloads_that_are_kept_apart(path: Path) -> None:
+    large = Payload.of({"text": "ü" * LARGE_BYTES_MIN, "null": None, "list": [1, True]})
+    around = Enveloped(b'{"a":', large, b',"b":null}', "a")
+    details: list[Details] = [
+        {"name": "A", "output": large, "assignedVariables": around, "n": 1.5, "yes": True},
+        {"name": "B", "input": Payload(b'{"x":[1]}'), "none": None, "in": {"x": ["y"]}},
+    ]
+    events = [
+        *(HistoryEvent(id, 0, "PassStateExited", 7, 0, each) for id, each in enumerate(details, 4)),
+        HistoryEvent(6, 5, "ExecutionAborted", 7, 0, None, {"seed": 9}),
+    ]
+    body, payloads = encode_step(7, TimeReached(), events)
+    created = replace(execution(1), arn="arn:1")
+    async with SqliteEventLog.open(path) as log:
+        row = StepRow(execution=1, step=1, body=body, payloads=payloads)
+        await log.commit(Transaction(created=[created], steps=[row]))
+    with closing(driver.connect(path)) as raw:
+        found = raw.execute("SELECT id, details, internal FROM history_events").fetchall()
+    assert [(id, shown and json.loads(shown), internal) for id, shown, internal in found] == [
+        (
+            4,
+            {
+                "name": "A",
+                "output": large.value,
+                "assignedVariables": around.value,
+                "n": 1.5,
+                "yes": True,
+            },
+            None,
+        ),
+        (5, {"name": "B", "input": {"x": [1]}, "none": None, "in": {"x": ["y"]}}, None),
+        (6, None, '{"seed":9}'),
+    ]
+
+
+async def test_a_log_from_before_payloads_were_kept_apart_goes_on(path: Path) -> None:
+    text = Payload.of(["x" * LARGE_BYTES_MIN])
+    events = [HistoryEvent(1, 0, "PassStateEntered", 7, 0, {"name": "A", "input": text})]
+    old = spell_out(7, TimeReached(), events)
+    with closing(driver.connect(path, isolation_level=None)) as raw:
+        for number, script in migrations.migrations()[:3]:
+            migrations.apply(raw, number, script)
+        record = records.encode_execution(execution(1))
+        first = link(GENESIS, 1, 0, sha256(record).digest())
+        raw.execute(
+            "INSERT INTO executions (position, id, arn, state_machine_arn, name, definition, "
+            "status, start_ms, hash) VALUES (1, 1, ?, ?, 'run-1', 'sha256:0123', 'RUNNING', ?, ?)",
+            (execution(1).arn, execution(1).state_machine_arn, execution(1).start_ms, first),
+        )
+        second = link(first, 1, 1, sha256(old).digest())
+        raw.execute("INSERT INTO steps VALUES (2, 1, 1, ?, NULL, ?)", (old, second))
+    body, payloads = encode_step(8, TimeReached(), events)
+    new = StepRow(execution=1, step=2, body=body, payloads=payloads)
+    async with SqliteEventLog.open(path) as log:
+        await log.commit(Transaction(steps=[new]))
+        rows = await log.read(1)
+    assert list(rows) == [StepRow(execution=1, step=1, body=old), new]
+    for row in rows:
+        assert decode_step(row.body, row.payloads).events[0].payload("input") == text
+    assert audit_database(path).problem is None
+    with closing(driver.connect(path)) as raw:
+        details = raw.execute("SELECT details FROM history_events ORDER BY step").fetchall()
+    assert details[0] == details[1]

@@ -21,8 +21,22 @@ from eventmill.log.migrations import apply, migrations
 from eventmill.log.removal import Removed, remove
 from eventmill.log.retention import ENDED_MS_MIN, Limits, forget_definitions, sweep
 from eventmill.log.sqlite import SqliteEventLog
+from eventmill.log.writer import Writer
+from eventmill.model import Payload
 from eventmill.ports import Child, MapRunRow, Snapshot, Transaction
-from tests.unit.log.logs import digest, ended, event, ids, row, started, step, tamper, tampering
+from tests.unit.log.logs import (
+    digest,
+    ended,
+    event,
+    ids,
+    large,
+    row,
+    started,
+    step,
+    step_with,
+    tamper,
+    tampering,
+)
 
 DAY = 86_400_000
 NOW = 100 * DAY
@@ -434,6 +448,73 @@ async def test_a_log_of_the_layout_before_is_swept_too(path: Path) -> None:
     assert size(path) == before
 
 
+def kept(path: Path) -> set[str]:
+    with tampering(path) as connection:
+        uses = connection.execute("SELECT DISTINCT digest FROM payload_uses").fetchall()
+        found = {digest for (digest,) in connection.execute("SELECT digest FROM payloads")}
+    assert found == {digest for (digest,) in uses}
+    return found
+
+
+async def test_payloads_go_with_the_last_execution_that_uses_them(
+    log: SqliteEventLog, path: Path
+) -> None:
+    a, b, c = large("a"), large("b"), large("c")
+    await commit(log, started(1), started(2), started(3, at_ms=NOW))
+    await commit(log, Transaction(steps=[step_with(1, 2, a, b), step_with(2, 2, b)]))
+    await commit(log, Transaction(steps=[step_with(3, 2, c, c)]), ended(1, 3))
+
+    swept = await sweep(log, MONTH, NOW)
+    assert swept.removed == Removed(events=1, executions=1, steps=3, last=13, payload_uses=2)
+    assert kept(path) == {b.digest, c.digest}
+    assert list(await log.read(2))[1] == step_with(2, 2, b)
+    whole(path)
+
+    await commit(log, ended(2, 3))
+    await sweep(log, MONTH, NOW)
+    assert kept(path) == {c.digest}
+    whole(path)
+
+    await commit(log, Transaction(steps=[step_with(3, 3, a)]))
+    assert list(await log.read(3))[2] == step_with(3, 3, a)
+    assert kept(path) == {a.digest, c.digest}
+    whole(path)
+
+
+async def test_payloads_stay_until_all_steps_of_a_long_history_are_gone(
+    log: SqliteEventLog, path: Path
+) -> None:
+    payloads = [large(f"{number}") for number in range(3)]
+    await commit(log, started(1), started(2, at_ms=NOW))
+    await commit(log, Transaction(steps=[step_with(1, n, *payloads) for n in range(2, 9)]))
+    await commit(log, ended(1, 9))
+
+    def some(writer: Writer) -> Removed:
+        return remove(writer, NOW, executions=[1], steps_max=5)
+
+    taken = []
+    while removed := await log.carry_out(some):
+        taken.append((removed.executions, removed.steps, removed.payload_uses))
+        assert len(kept(path)) == (0 if removed.payload_uses else 3)
+        whole(path)
+    assert taken == [(1, 5, 0), (0, 4, 3)]
+
+
+async def test_many_and_large_payloads_go_in_several_transactions(
+    log: SqliteEventLog, path: Path
+) -> None:
+    big = [Payload.of([number, "x" * 3_000_000]) for number in range(5)]
+    await commit(log, started(1), started(2, at_ms=NOW))
+    await commit(log, Transaction(steps=[step_with(1, 2, *big)]), ended(1, 3))
+    removals = []
+    for _ in range(4):
+        removed = await log.carry_out(partial(remove, at_ms=NOW, executions=[1], steps_max=9))
+        removals.append(removed.payload_uses)
+        whole(path)
+    assert removals == [2, 2, 1, 0]
+    assert kept(path) == set()
+
+
 @pytest.mark.parametrize("seed", range(12))
 async def test_whatever_comes_and_goes_what_stays_is_what_must(path: Path, seed: int) -> None:
     chance = random.Random(seed)
@@ -499,7 +580,9 @@ async def long_ended(path: Path) -> None:
     async with SqliteEventLog.open(path) as log:
         for id in range(1, 121):
             await commit(log, started(id))
-            await commit(log, Transaction(steps=[step(id, n) for n in range(2, 12)]))
+            await commit(log, Transaction(steps=[step(id, n) for n in range(2, 11)]))
+            own, shared = large(f"{id}"), large("shared")
+            await commit(log, Transaction(steps=[step_with(id, 11, own, shared)]))
             await commit(log, *([] if id % 10 == 0 else [ended(id, 12)]))
 
 
@@ -520,6 +603,7 @@ async def test_a_kill_in_any_transaction_of_a_sweep_leaves_a_log_that_the_next_o
             assert gone + swept.removed.executions == 108
             assert ids(copy) == list(range(10, 121, 10))
             assert [len(await log.read(id)) for id in (9, 10, 11)] == [0, 11, 0]
+        assert len(kept(copy)) == 13
         assert whole(copy).events == 12
         if killed.returncode == 0:
             break

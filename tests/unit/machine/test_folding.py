@@ -214,7 +214,7 @@ def test_a_step_that_somebody_changed_is_no_step(place: tuple[Any, ...], value: 
     else:
         holder[place[-1]] = value
     with pytest.raises(ValueError, match=r"step|start"):
-        decode_step(json.dumps(forged).encode())
+        decode_step(json.dumps(forged).encode(), None)
 
 
 def test_an_event_that_fits_nowhere_is_told() -> None:
@@ -229,7 +229,7 @@ def test_a_stored_step_keeps_json_text_byte_for_byte() -> None:
     world = World({"A": {"Type": "Pass", "End": True}})
     text = b'{"b": 1.50,\n "a":[ 1e2 ]}'
     step = world.tell(StartExecution(input=Payload(text), seed=1, role_arn="role"))
-    again = decode_step(encode_step(step.at_ms, step.fact, step.events))
+    again = decode_step(*encode_step(step.at_ms, step.fact, step.events))
     assert [e.details["output"] for e in again.events if e.details and "output" in e.details] == [
         Payload(text),
         Payload(text),

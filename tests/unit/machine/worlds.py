@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from eventmill.asl.parser import parse
-from eventmill.codec import aws_event, decode_step, encode_step
+from eventmill.codec import aws_event, decode_step, spell_out
 from eventmill.machine.commands import Command, RunTask
 from eventmill.machine.execution import RUNNING, Execution, Identity, fold
 from eventmill.machine.facts import Fact, StartExecution, TaskFailed, TaskSucceeded, TimeReached
@@ -57,7 +57,7 @@ class World:
         self.now_ms += after_ms
         step = advance(self.execution, fact, self.now_ms)
         if step.events:
-            self.bodies.append(encode_step(self.now_ms, step.fact, step.events))
+            self.bodies.append(spell_out(self.now_ms, step.fact, step.events))
         self.events.extend(step.events)
         return step
 
@@ -92,7 +92,7 @@ class World:
         """The execution as a restarted server would see it."""
         execution = Execution(IDENTITY, self.machine)
         for body in self.bodies:
-            fold(execution, decode_step(body).events)
+            fold(execution, decode_step(body, None).events)
         return execution
 
     def history(self) -> list[dict[str, Any]]:

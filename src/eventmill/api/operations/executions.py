@@ -69,7 +69,7 @@ async def _same_execution(system: System, arn: str, payload: Payload) -> Executi
 
 async def _input(system: System, row: ExecutionRow) -> Payload:
     steps = await system.log.read(row.id)
-    return decode_step(steps[0].body).events[0].payload("input")
+    return decode_step(steps[0].body, steps[0].payloads).events[0].payload("input")
 
 
 async def stop_execution(system: System, request: Request) -> Answer:
@@ -127,15 +127,16 @@ def _redrive_status(row: ExecutionRow) -> Answer:
 async def _input_and_outcome(system: System, row: ExecutionRow) -> Answer:
     """The first event of an execution has its input, the last one of an ended one the outcome."""
     steps = await system.log.read(row.id)
+    first, last = (decode_step(row.body, row.payloads).events for row in (steps[0], steps[-1]))
     answer: Answer = {
-        "input": decode_step(steps[0].body).events[0].payload("input").text.decode(),
+        "input": first[0].payload("input").text.decode(),
         "inputDetails": {"included": True},
     }
     if row.status == "SUCCEEDED":
-        output = decode_step(steps[-1].body).events[-1].payload("output")
+        output = last[-1].payload("output")
         answer |= {"output": output.text.decode(), "outputDetails": {"included": True}}
     elif row.status in ("FAILED", "ABORTED"):
-        details = decode_step(steps[-1].body).events[-1].details or {}
+        details = last[-1].details or {}
         for name in ("error", "cause"):
             reason = details.get(name)
             if isinstance(reason, str):

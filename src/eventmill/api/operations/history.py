@@ -1,7 +1,6 @@
 """GetExecutionHistory."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import islice
 from typing import Final
 
 from eventmill.api.arns import execution_arn
@@ -11,7 +10,7 @@ from eventmill.api.operations.executions import found_execution
 from eventmill.api.paging import last_place, next_token, page_size
 from eventmill.codec import aws_event, decode_step
 from eventmill.machine.history import HistoryEvent
-from eventmill.model import Json
+from eventmill.model import Json, Payload
 from eventmill.ports import StepRow
 from eventmill.runtime.system import System
 
@@ -21,6 +20,10 @@ _EXECUTION_DATA: Final = frozenset(
     for name in ("input", "output", "assignedVariables")
     for details in ("", "Details")
 )
+
+
+# A page ends sooner where its payloads have more bytes than these, as AWS's may end sooner, too.
+_PAGE_BYTES_MAX: Final = 33_554_432
 
 
 async def get_execution_history(system: System, request: Request) -> Answer:
@@ -36,13 +39,29 @@ async def get_execution_history(system: System, request: Request) -> Answer:
     after_step = after[0] - 1 if after and not newest_first else 0
     steps = await system.log.read(row.id, after_step=max(after_step, 0))
     size = page_size(request)
-    page = list(islice(_events(steps, newest_first, after), size + 1))
     with_data = request.get("includeExecutionData", True)
-    answer: Answer = {"events": [_shown(event, with_data) for _, event in page[:size]]}
-    if len(page) > size:
-        step, event = page[size - 1]
+    page, is_last = _page(_events(steps, newest_first, after), size, with_data)
+    answer: Answer = {"events": [_shown(event, with_data) for _, event in page]}
+    if not is_last:
+        step, event = page[-1]
         answer["nextToken"] = next_token("GetExecutionHistory", request, [step, event.id])
     return answer
+
+
+def _page(
+    events: Iterator[tuple[int, HistoryEvent]], size: int, with_data: bool
+) -> tuple[list[tuple[int, HistoryEvent]], bool]:
+    """The next events, as many as one page takes, and whether they are the last."""
+    page: list[tuple[int, HistoryEvent]] = []
+    bytes_ = 0
+    for each in events:
+        if len(page) == size or bytes_ > _PAGE_BYTES_MAX:
+            return page, False
+        page.append(each)
+        if with_data:
+            details = each[1].details or {}
+            bytes_ += sum(len(value) for value in details.values() if isinstance(value, Payload))
+    return page, True
 
 
 def _events(
@@ -53,7 +72,7 @@ def _events(
     for row in ordered:
         if after is not None and (row.step > after[0] if newest_first else row.step < after[0]):
             continue
-        events = [event for event in decode_step(row.body).events if event.id]
+        events = [event for event in decode_step(row.body, row.payloads).events if event.id]
         for event in reversed(events) if newest_first else events:
             if after is None or (event.id < after[1] if newest_first else event.id > after[1]):
                 yield row.step, event

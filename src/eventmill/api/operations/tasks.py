@@ -60,7 +60,7 @@ async def _named_task(system: System, token: str) -> tuple[int, int]:
     row = await system.log.execution(arn)
     if row is not None:
         first, *_ = await system.log.read(row.id)
-        if is_genuine(token, decode_step(first.body).events[0].noted("seed")):
+        if is_genuine(token, decode_step(first.body, first.payloads).events[0].noted("seed")):
             return row.id, task
     raise InvalidToken(f"Invalid Token: '{token[:80]}'")
 

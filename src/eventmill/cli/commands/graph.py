@@ -173,7 +173,9 @@ async def _children(log: EventLog, run: MapRunRow) -> AsyncIterator[ExecutionRow
 async def _covered(log: EventLog, row: ExecutionRow) -> Coverage:
     steps = await log.read(row.id)
     try:
-        return coverage(event for step in steps for event in decode_step(step.body).events)
+        return coverage(
+            event for step in steps for event in decode_step(step.body, step.payloads).events
+        )
     except (ValueError, AssertionError, LookupError) as error:
         # Bytes that somebody has changed may say anything.
         raise LogDamaged(f"{row.arn}: {error}") from error
