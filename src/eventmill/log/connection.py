@@ -4,6 +4,7 @@ import asyncio
 import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -73,7 +74,7 @@ class Connection(aiosqlite.Connection):
         try:
             # aiosqlite has no public way to run a function in one hop.
             result: _T = await self._execute(  # type: ignore[no-untyped-call]  # has no types
-                function, self._connection, *args, **kwargs
+                partial(twice, partial(function, self._connection, *args, **kwargs))
             )
         except Error as error:
             raise refusal(self.path, "read", error) from error
@@ -89,7 +90,7 @@ async def connected(
     Raises:
         LogError: Whatever `open_` raises, which is called in the thread.
     """
-    connection = Connection(path, open_)
+    connection = Connection(path, partial(twice, open_))
     try:
         await uninterrupted(_opened(connection))
         yield connection
@@ -104,10 +105,28 @@ async def _opened(connection: Connection) -> None:
     await connection
 
 
+def twice(ask: Callable[[], _T]) -> _T:
+    """Ask, and ask once more when the file seems to be damaged, which the second time would say.
+
+    A read that fails looks the same to SQLite. `ask` must leave nothing behind when it fails.
+    """
+    try:
+        return ask()
+    except LogDamaged:
+        return ask()
+    except Error as error:
+        if not _is_damage(error):
+            raise
+        return ask()
+
+
+def _is_damage(error: sqlite3.Error) -> bool:
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF in _DAMAGE
+
+
 def refusal(path: Path, verb: str, error: sqlite3.Error) -> LogError:
     """The error to raise for what SQLite said when asked to `verb` the log."""
-    code = getattr(error, "sqlite_errorcode", 0)
-    if code & 0xFF in _DAMAGE:
+    if _is_damage(error):
         return LogDamaged(f"{path} is damaged or no event log: {error}")
     name = getattr(error, "sqlite_errorname", type(error).__name__)
     return LogUnavailable(f"cannot {verb} the log {path}: {error} ({name})")

@@ -13,7 +13,7 @@ from eventmill.errors import AppendConflict, DuplicateEvent, EventmillError
 from eventmill.faults import point
 from eventmill.log import queries, records
 from eventmill.log.chain import GENESIS, REMOVAL_STEP, link
-from eventmill.log.connection import Error, IntegrityError, refusal
+from eventmill.log.connection import Error, IntegrityError, refusal, twice
 from eventmill.log.statements import Rows
 from eventmill.ports import Transaction
 
@@ -56,6 +56,9 @@ class Writer:
             LogDamaged: The file is damaged; likewise.
         """
         point("before-commit")
+        return twice(lambda: self._commit(batch))
+
+    def _commit(self, batch: Sequence[Transaction]) -> Sequence[Exception | None]:
         try:
             self._begin()
             try:

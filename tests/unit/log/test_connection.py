@@ -8,7 +8,14 @@ from pathlib import Path
 import pytest
 
 from eventmill.errors import LogUnavailable
-from eventmill.log.connection import connected, sqlite_is_affected, sqlite_version, uninterrupted
+from eventmill.log.connection import (
+    connected,
+    driver,
+    sqlite_is_affected,
+    sqlite_version,
+    twice,
+    uninterrupted,
+)
 from eventmill.log.database import open_for_writing
 
 
@@ -107,3 +114,36 @@ async def test_what_must_not_be_interrupted_raises_its_own_error() -> None:
 
     with pytest.raises(LogUnavailable, match="no"):
         await uninterrupted(work())
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_what_seems_damaged_is_looked_at_twice(times: int) -> None:
+    asked = 0
+
+    def ask() -> int:
+        nonlocal asked
+        asked += 1
+        if asked <= times:
+            error = driver.DatabaseError("database disk image is malformed")
+            error.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
+            raise error
+        return asked
+
+    if times == 1:
+        assert twice(ask) == 2
+    else:
+        with pytest.raises(driver.DatabaseError):
+            twice(ask)
+        assert asked == 2
+
+
+def test_what_is_only_refused_is_not_asked_again() -> None:
+    asked = []
+
+    def ask() -> None:
+        asked.append(1)
+        raise LogUnavailable("disk full")
+
+    with pytest.raises(LogUnavailable):
+        twice(ask)
+    assert asked == [1]
