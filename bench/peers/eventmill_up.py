@@ -2,6 +2,7 @@
 
 import json
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -37,9 +38,11 @@ def _serving(request: Request) -> Iterator[StepFunctions]:
         "--port",
         str(port),
     ]
+    started_at = time.time()
     with running(command, Path(request.folder) / "eventmill.log"):
         until_it_answers(lambda: call(client, "states", "AWSStepFunctions.ListStateMachines", {}))
-        yield StepFunctions(port, {name: HOME.state_machine(name) for name in _DEFINITIONS})
+        arns = {name: HOME.state_machine(name) for name in _DEFINITIONS}
+        yield StepFunctions(port, arns, started_at)
 
 
 if __name__ == "__main__":

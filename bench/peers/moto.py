@@ -6,6 +6,7 @@ itself and without running any code, as it does where there is no Docker.
 
 import io
 import json
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -36,10 +37,11 @@ def _serving(request: Request) -> Iterator[StepFunctions]:
     command: list[str | Path] = [Path(request.home) / "bin/moto_server", "--port", str(port)]
     # Its state machines call its Lambda at this port.
     environment = {**_CREDENTIALS, "MOTO_PORT": str(port)}
+    started_at = time.time()
     with running(command, Path(request.folder) / "moto.log", environment):
         client = Client(port)
         until_it_answers(lambda: client.post("/moto-api/config", _CONFIG))
-        yield StepFunctions(port, _create(port, request.variant))
+        yield StepFunctions(port, _create(port, request.variant), started_at)
 
 
 def _create(port: int, variant: str) -> dict[str, str]:

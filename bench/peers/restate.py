@@ -33,11 +33,18 @@ _WARM: Final = 100
 
 
 class Restate:
-    """A server with a service."""
+    """A server with a service, and at what time of the day it was started."""
 
-    def __init__(self, ingress: Client, folder: Path) -> None:
-        self._ingress = ingress
+    def __init__(self, ports: Mapping[str, int], folder: Path, started_at: float) -> None:
+        self._ingress = Client(ports["ingress"])
+        self._admin = Client(ports["admin"])
+        self._service = f"http://127.0.0.1:{ports['service']}"
         self._folder = folder
+        self.started_at = started_at
+
+    def register(self) -> None:
+        """Tell the server where the service is, once both are there."""
+        until_it_answers(lambda: self._admin.post("/deployments", {"uri": self._service}))
 
     def call(self, handler: str, argument: object) -> Any:
         """Call a handler and wait for what it returns."""
@@ -53,6 +60,12 @@ class Restate:
         if self.call("chain3", EVENT) != EVENT:
             raise RuntimeError("a chain has another result: nothing of this counts")
         return time.perf_counter() - began
+
+    def suspended(self) -> int:
+        """How many handlers have noted when to wake up, and wait."""
+        query = "SELECT COUNT(*) AS handlers FROM sys_invocation WHERE status = 'suspended'"
+        answer = self._admin.post("/query", {"query": query}, {"Accept": "application/json"})
+        return int(answer["rows"][0]["handlers"])
 
     def resumed(self) -> int:
         """How many handlers have gone on after their wait."""
@@ -87,7 +100,8 @@ def _serving(request: Request) -> Iterator[Restate]:
         "bench.peers.restate_service:app",
     ]
     config = folder / "hypercorn.toml"
-    config.write_text(_hypercorn(ports["service"]))
+    config.write_text(_hypercorn(ports["service"]), encoding="utf-8")
+    started_at = time.time()
     with (
         # Asked to stop, it takes its time; there is nothing to keep.
         running(server, folder / "restate.log", _settings(ports), signal.SIGKILL),
@@ -97,11 +111,9 @@ def _serving(request: Request) -> Iterator[Restate]:
             {"BENCH_RESUMED": str(resumed_file(folder))},
         ),
     ):
+        restate = Restate(ports, folder, started_at)
         if request.work != RECOVER:
-            admin = Client(ports["admin"])
-            uri = f"http://127.0.0.1:{ports['service']}"
-            until_it_answers(lambda: admin.post("/deployments", {"uri": uri}))
-        restate = Restate(Client(ports["ingress"]), folder)
+            restate.register()
         if request.work not in (HOLD, RECOVER):
             until_it_answers(lambda: restate.chain(None))
         yield restate
@@ -155,12 +167,13 @@ def _measure_fan_out(restate: Restate, request: Request) -> Figures:
 def _hold(restate: Restate, request: Request) -> Figures:
     seconds = [request.wait_seconds] * request.count
     in_threads(request.in_flight, lambda each: restate.send("recover", each), seconds)
+    until(lambda: restate.suspended() == request.count)
     return wait_to_be_killed()
 
 
 def _recover(restate: Restate, request: Request) -> Figures:
     until(lambda: restate.resumed() >= request.count)
-    return {"s": time.time() - request.began}
+    return {"s": time.time() - restate.started_at}
 
 
 def _on_restate(measure: Callable[[Restate, Request], Figures]) -> Callable[[Request], Figures]:

@@ -76,11 +76,12 @@ SLEEP: Final[Mapping[str, Any]] = {
 
 
 class StepFunctions:
-    """A server, and the ARNs of the state machines that it has."""
+    """A server, the ARNs of its state machines, and at what time of the day it was started."""
 
-    def __init__(self, port: int, arns: Mapping[str, str]) -> None:
+    def __init__(self, port: int, arns: Mapping[str, str], started_at: float) -> None:
         self._client = Client(port)
         self._arns = arns
+        self.started_at = started_at
 
     def call(self, operation: str, **fields: Any) -> Any:
         """Call an operation of Step Functions."""
@@ -168,7 +169,7 @@ def _hold(server: StepFunctions, request: Request) -> Figures:
 
 def _recover(server: StepFunctions, request: Request) -> Figures:
     server.until_all_ended(RECOVER, request.count)
-    return {"s": time.time() - request.began}
+    return {"s": time.time() - server.started_at}
 
 
 def works(serving: Callable[[Request], AbstractContextManager[StepFunctions]]) -> Works:

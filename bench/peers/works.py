@@ -24,7 +24,7 @@ FAN_OUT: Final = "fan_out"
 """One execution that runs a task which does nothing for each of many items."""
 RECOVER: Final = "recover"
 """Executions that wait, SIGKILL, and the next process once the time of all has come: how long from
-its start until each has run the task after its wait."""
+the start of that process, or of that server's, until each has run the task after its wait."""
 HOLD: Final = "hold"
 """The first half of `recover`: start what waits, say so, and wait to be killed."""
 
@@ -40,7 +40,7 @@ class Request:
     """One measurement that is asked for.
 
     `folder` is empty but for `recover`, which finds there what `hold` left. `home` is where the
-    peer is installed. `began` is the wall-clock time at which this process was started.
+    peer is installed. `began` is the time of the day at which this process was started.
     """
 
     work: str
