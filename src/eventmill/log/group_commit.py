@@ -1,12 +1,14 @@
 """Group commit: while one batch is being written, the event loop gathers the next.
 
-Nothing waits for company: what one turn of the loop hands over is written after it, and under load
-the batches grow by themselves. But only so far: if all that is in flight were in one batch, the
-loop would have nothing to do while the writer works, nor the writer while the loop does. Other work
-of the writer, such as removing what is old, takes turns with the batches.
+Nothing waits for company: what one turn of the loop hands over is written after it, together with
+all that waits by then, so under load the batches grow by themselves. But only so far: if all that
+is in flight were in one batch, the loop would have nothing to do while the writer works, nor the
+writer while the loop does. Other work of the writer, such as removing what is old, takes turns with
+the batches.
 """
 
 import asyncio
+from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from queue import SimpleQueue
@@ -18,11 +20,46 @@ from eventmill.log.writer import Writer
 from eventmill.ports import Transaction
 
 _T = TypeVar("_T")
-_Pending: TypeAlias = "tuple[Transaction, asyncio.Future[None]]"
-_Job: TypeAlias = Callable[[Writer], None]
 
 _TRANSACTIONS_MAX: Final = 128
 _BODY_BYTES_MAX: Final = 8_388_608
+
+
+class _Batch:
+    """Transactions for one commit; all of them were handed over before or after the same losses."""
+
+    def __init__(self, generation: int) -> None:
+        self.generation = generation
+        self.transactions: list[Transaction] = []
+        self.futures: list[asyncio.Future[None]] = []
+        self.bytes = 0
+
+    def add(self, transaction: Transaction, durable: "asyncio.Future[None]") -> None:
+        self.transactions.append(transaction)
+        self.futures.append(durable)
+        for step in transaction.steps:
+            self.bytes += len(step.body)
+
+    @property
+    def is_full(self) -> bool:
+        return len(self.futures) >= _TRANSACTIONS_MAX or self.bytes >= _BODY_BYTES_MAX
+
+    def takes(self, job: "_Job | None") -> bool:
+        """Whether a job that waits behind this batch is one that can be written with it."""
+        return (
+            isinstance(job, _Batch)
+            and job.generation == self.generation
+            and len(self.futures) + len(job.futures) <= _TRANSACTIONS_MAX
+            and self.bytes + job.bytes <= _BODY_BYTES_MAX
+        )
+
+    def join(self, batch: "_Batch") -> None:
+        self.transactions += batch.transactions
+        self.futures += batch.futures
+        self.bytes += batch.bytes
+
+
+_Job: TypeAlias = _Batch | Callable[[Writer], None]
 
 
 class GroupCommit:
@@ -35,10 +72,10 @@ class GroupCommit:
         self._connection = connection
         self._loop = asyncio.get_running_loop()
         self._owner = asyncio.current_task()
-        self._gathered: list[_Pending] = []
-        self._gathered_bytes = 0
-        # Jobs for the writer's thread; None is the last.
-        self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
+        self._gathered = _Batch(0)
+        # Jobs for the writer's thread, for each of which the bell rings; None is the last.
+        self._jobs: deque[_Job | None] = deque()
+        self._bell: SimpleQueue[None] = SimpleQueue()
         # Who waits for a job that has not come back.
         self._waiting: set[asyncio.Future[Any]] = set()
         # Grows when the loop learns that transactions are lost. What it has handed over before may
@@ -65,7 +102,7 @@ class GroupCommit:
         finally:
             self._hand_over()
             self._closed = True
-            self._jobs.put(None)
+            self._put(None)
             try:
                 await uninterrupted(work)
             except BaseException:
@@ -79,14 +116,10 @@ class GroupCommit:
         if self._closed:
             durable.set_exception(LogUnavailable(f"the log {self._connection.path} is closed"))
             return durable
-        if not self._gathered:
+        if not self._gathered.futures:
             self._loop.call_soon(self._hand_over)
-        self._gathered.append((transaction, durable))
-        for step in transaction.steps:
-            self._gathered_bytes += len(step.body)
-            if step.payloads:
-                self._gathered_bytes += sum(map(len, step.payloads.values()))
-        if len(self._gathered) == _TRANSACTIONS_MAX or self._gathered_bytes >= _BODY_BYTES_MAX:
+        self._gathered.add(transaction, durable)
+        if self._gathered.is_full:
             self._hand_over()
         return durable
 
@@ -114,34 +147,51 @@ class GroupCommit:
 
         self._hand_over()
         self._waiting.add(done)
-        self._jobs.put(job)
+        self._put(job)
         return await done
 
     def _hand_over(self) -> None:
-        if self._gathered:
-            batch, generation = self._gathered, self._generation
-            self._gathered, self._gathered_bytes = [], 0
-            self._waiting.update(durable for _, durable in batch)
-            self._jobs.put(lambda writer: self._commit(writer, batch, generation))
+        batch = self._gathered
+        if batch.futures:
+            self._gathered = _Batch(self._generation)
+            self._waiting.update(batch.futures)
+            self._put(batch)
+
+    def _put(self, job: _Job | None) -> None:
+        self._jobs.append(job)
+        self._bell.put(None)
 
     # In the writer's thread
 
     def _work_off(self, writer: Writer) -> None:
-        while (job := self._jobs.get()) is not None:
-            job(writer)
+        while (job := self._next()) is not None:
+            if isinstance(job, _Batch):
+                self._commit(writer, job)
+            else:
+                job(writer)
 
-    def _commit(self, writer: Writer, batch: Sequence[_Pending], generation: int) -> None:
-        futures = [durable for _, durable in batch]
-        if self._refused is not None and self._refused[0] == generation:
-            self._report(self._lost, futures, self._refused[1], generation)
+    def _next(self) -> _Job | None:
+        self._bell.get()
+        job = self._jobs.popleft()
+        if isinstance(job, _Batch):
+            while self._jobs and job.takes(self._jobs[0]):
+                self._bell.get()
+                following = self._jobs.popleft()
+                assert isinstance(following, _Batch)
+                job.join(following)
+        return job
+
+    def _commit(self, writer: Writer, batch: _Batch) -> None:
+        if self._refused is not None and self._refused[0] == batch.generation:
+            self._report(self._lost, batch.futures, self._refused[1], batch.generation)
             return
         try:
-            refusals = writer.commit([transaction for transaction, _ in batch])
+            refusals = writer.commit(batch.transactions)
         except (LogUnavailable, LogDamaged) as error:
-            self._refused = generation, error
-            self._report(self._lost, futures, error, generation)
+            self._refused = batch.generation, error
+            self._report(self._lost, batch.futures, error, batch.generation)
         else:
-            self._report(self._committed, futures, refusals)
+            self._report(self._committed, batch.futures, refusals)
 
     def _report(self, outcome: Callable[..., None], *arguments: object) -> None:
         self._loop.call_soon_threadsafe(outcome, *arguments)
@@ -166,8 +216,8 @@ class GroupCommit:
         self._failed(futures, error)
         if generation == self._generation:
             self._generation += 1
-            gathered = [durable for _, durable in self._gathered]
-            self._gathered, self._gathered_bytes = [], 0
+            gathered = self._gathered.futures
+            self._gathered = _Batch(self._generation)
             self._failed(gathered, error)
 
     def _done(self, futures: Sequence["asyncio.Future[_T]"], results: Sequence[_T]) -> None:

@@ -58,14 +58,19 @@ def read(connection: sqlite3.Connection, execution: int, after_step: int) -> Seq
     """See `EventLog.read`."""
     with _one_instant(connection):
         payloads = PayloadReader(connection)
-        rows = connection.execute(
-            "SELECT step, body FROM steps WHERE execution = ? AND step > ? ORDER BY step",
-            (execution, after_step),
-        )
         return [
             StepRow(execution=execution, step=step, body=body, payloads=payloads.of(body))
-            for step, body in rows
+            for step, body in _steps(connection, execution, after_step)
         ]
+
+
+def _steps(
+    connection: sqlite3.Connection, execution: int, after_step: int
+) -> Iterator[tuple[int, bytes]]:
+    return connection.execute(
+        "SELECT step, body FROM steps WHERE execution = ? AND step > ? ORDER BY step",
+        (execution, after_step),
+    )
 
 
 def execution(connection: sqlite3.Connection, arn: str) -> ExecutionRow | None:
@@ -268,7 +273,7 @@ def _parts(
             if snapshot is not None:
                 yield id_, snapshot
             after = 0 if snapshot is None else snapshot.step
-            yield from ((id_, row.body) for row in read(connection, id_, after))
+            yield from ((id_, body) for _, body in _steps(connection, id_, after))
 
 
 @contextmanager
