@@ -91,12 +91,8 @@ ENGINE_MUTANTS: Final = (
     Mutant(
         name="runs again what is under way",
         path="runtime/work.py",
-        old=" or key in self._running:\n            return\n\n"
-        "        def report(fact: Fact) -> None:\n"
-        '            point("before-answer")\n',
-        new=":\n            return\n\n"
-        "        def report(fact: Fact) -> None:\n"
-        '            point("before-answer")\n',
+        old="if command.task not in live.execution.tasks or key in self._running:",
+        new="if command.task not in live.execution.tasks:",
     ),
     Mutant(
         name="gives ids that may be taken",
@@ -224,8 +220,8 @@ MAP_RUN_MUTANTS: Final = (
     Mutant(
         name="waits for no room for another child",
         path="runtime/map_runs.py",
-        old="min(self._page_max(), run.at_once - len(run.open))",
-        new="min(self._page_max(), run.at_once)",
+        old="min(_PAGE, run.at_once - len(run.open))",
+        new="min(_PAGE, run.at_once)",
     ),
     Mutant(
         name="does not store that a Map Run was given up",
@@ -281,7 +277,7 @@ LIMIT_MUTANTS: Final = (
     Mutant(
         name="drops the commands of those in memory whose turn it is",
         path="runtime/engine.py",
-        old="self._run_all(live, self._places.withheld(execution))",
+        old="self._work.carry_out(live, self._places.withheld(execution))",
         new="self._places.withheld(execution)",
         killed_by=LIMITS,
     ),
@@ -308,14 +304,15 @@ LIMIT_MUTANTS: Final = (
     Mutant(
         name="lets a Map Run wait for room though its last child has ended",
         path="runtime/map_runs.py",
-        old="        while run.open and not run.is_over:\n            await self._news(run)\n",
-        new="        while True:\n            await self._news(run)\n",
+        old="            while run.open and not run.is_over and not entering.done():\n",
+        new="            while not run.is_over and not entering.done():\n",
+        killed_by=ADMISSION,
     ),
     Mutant(
         name="keeps the room of children that are wanted no more",
         path="runtime/map_runs.py",
-        old="                self._admission.leave(weight)\n",
-        new="                pass\n",
+        old="                self._admission.leave(_weight(admitted))\n",
+        new="",
         killed_by=ADMISSION,
     ),
     Mutant(
