@@ -51,14 +51,18 @@ async def snapshots_that_hold(project: Path) -> list[bool]:
         return holds
 
 
-async def test_a_kill_leaves_snapshots_that_the_next_server_goes_on_from(tmp_path: Path) -> None:
-    project = make_project(tmp_path / "project")
-    assert servers().run(project, "inside-commit", 25).code == KILLED
-    found = await snapshots_that_hold(project)
-    assert found == [True] * len(found)
+def test_a_kill_leaves_snapshots_that_the_next_server_goes_on_from(tmp_path: Path) -> None:
+    # How much is in one commit depends on how busy the computer is.
+    for times in range(25, 60, 5):
+        project = make_project(tmp_path / f"killed at {times}")
+        assert servers().run(project, "inside-commit", times).code == KILLED
+        found = asyncio.run(snapshots_that_hold(project))
+        assert found == [True] * len(found)
+        if len(found) > 1:
+            break
     assert len(found) > 1
     assert servers().run(project) == Ended(0, "")  # and warns of nothing
-    assert await asyncio.to_thread(outcome, project) == undisturbed()
+    assert outcome(project) == undisturbed()
 
 
 def test_kills_in_a_row_leave_no_trace(tmp_path: Path) -> None:
