@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Final
 
 from eventmill import __version__
 from eventmill.cli.narration import Narrator
@@ -13,7 +14,11 @@ from eventmill.model import Json
 from eventmill.runtime.supervisor import Watch
 from eventmill.runtime.system import System
 from eventmill.triggers.filesystem import FilesystemSource
+from eventmill.triggers.schedule import ScheduleSource
+from eventmill.triggers.sources import Source
 from eventmill.triggers.trigger import Trigger
+
+_WATCHED_SHOWN_MAX: Final = 20
 
 
 def greet(system: System, address: str, narrator: Narrator) -> None:
@@ -60,13 +65,19 @@ def _workers(system: System) -> str:
 
 
 def _watched(system: System) -> Iterator[str]:
-    for watch in system.watches:
-        for trigger in watch.listeners.triggers:
-            folder = _folder(system, trigger.source)
+    triggers = [each for watch in system.watches for each in watch.listeners.triggers]
+    for trigger in triggers[:_WATCHED_SHOWN_MAX]:
+        source = trigger.source
+        disabled = "" if trigger.enabled else "  (the trigger is disabled)"
+        target = f"→ {_machine(trigger)}  by {trigger.name}"
+        if isinstance(source, ScheduleSource):
+            yield f"{source.expression}  {source.timezone} {target}{disabled}"
+        else:
+            folder = _folder(system, source)
             missing = "" if folder.is_dir() else "  (this folder is missing)"
-            disabled = "" if trigger.enabled else "  (the trigger is disabled)"
-            files = _files(trigger.source)
-            yield (f"{folder}  {files} → {_machine(trigger)}  by {trigger.name}{missing}{disabled}")
+            yield f"{folder}  {_files(source)} {target}{missing}{disabled}"
+    if len(triggers) > _WATCHED_SHOWN_MAX:
+        yield f"… and {len(triggers) - _WATCHED_SHOWN_MAX:,} more"
 
 
 def _files(source: FilesystemSource) -> str:
@@ -102,9 +113,7 @@ def _document(system: System, address: str) -> dict[str, Json]:
 def _watch_document(system: System, watch: Watch) -> dict[str, Json]:
     source = watch.listeners.triggers[0].source
     return {
-        "folder": str(_folder(system, source)),
-        "include": [*source.include],
-        "exclude": [*source.exclude],
+        **_source_document(system, source),
         "triggers": [
             {
                 "name": trigger.name,
@@ -113,4 +122,14 @@ def _watch_document(system: System, watch: Watch) -> dict[str, Json]:
             }
             for trigger in watch.listeners.triggers
         ],
+    }
+
+
+def _source_document(system: System, source: Source) -> dict[str, Json]:
+    if isinstance(source, ScheduleSource):
+        return {"scheduleExpression": source.expression, "timezone": source.timezone}
+    return {
+        "folder": str(_folder(system, source)),
+        "include": [*source.include],
+        "exclude": [*source.exclude],
     }

@@ -14,6 +14,7 @@ from eventmill.model import Json, Quotas, decode_json, record
 from eventmill.runtime.documents import YAML_SUFFIXES, Document, read_document
 from eventmill.runtime.findings import ERROR, Finding, from_diagnostic, from_line
 from eventmill.runtime.settings import SETTINGS_FILE, Settings
+from eventmill.triggers.schedule import ScheduleSource
 from eventmill.triggers.sources import Source
 from eventmill.triggers.trigger import InvalidTrigger, Trigger, parse_trigger
 
@@ -194,16 +195,19 @@ def _load_triggers(settings: Settings, machines: set[str]) -> tuple[list[Trigger
             triggers.append(trigger)
             source, first = sources.setdefault(trigger.source.name, (trigger.source, path))
             if source != trigger.source:
-                findings.append(_at_odds(path, first))
+                findings.append(_at_odds(path, first, trigger.source))
     return triggers, findings
 
 
-def _at_odds(path: Path, first: Path) -> Finding:
-    """Two triggers watch the same files, which one sensor does, but not at the same pace."""
-    message = (
-        f"watches the same files as {first} with another StableSeconds or ScanSeconds; "
-        "give both the same"
-    )
+def _at_odds(path: Path, first: Path, source: Source) -> Finding:
+    """Two triggers watch the same, which one sensor does, but not in the same way."""
+    if isinstance(source, ScheduleSource):
+        what = "has the schedule of"
+        fields = "EndDate, FlexibleTimeWindow or CatchUp; give both the same, or each a Name"
+    else:
+        what = "watches the same files as"
+        fields = "StableSeconds or ScanSeconds; give both the same"
+    message = f"{what} {first} with another {fields}"
     return Finding(path=path, code="SOURCES_AT_ODDS", message=message, pointer="/Source")
 
 

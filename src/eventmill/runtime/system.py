@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from importlib import import_module
 from typing import Final
@@ -20,7 +20,15 @@ from eventmill.log.sqlite import SqliteEventLog
 from eventmill.model import record
 from eventmill.objects.filesystem import FilesystemObjectStore
 from eventmill.objects.s3 import S3ObjectStore
-from eventmill.ports import Clock, EventLog, Executor, Invocation, ObjectStore, Sensor
+from eventmill.ports import (
+    Clock,
+    EventLog,
+    Executor,
+    Invocation,
+    ObjectStore,
+    Sensor,
+    Transaction,
+)
 from eventmill.runtime.catalog import Catalog
 from eventmill.runtime.clock import SystemClock
 from eventmill.runtime.engine import Engine, Listener
@@ -33,8 +41,10 @@ from eventmill.runtime.supervisor import Supervisor, Watch
 from eventmill.runtime.turns import Turns, handler_gates
 from eventmill.runtime.work import Dispatch
 from eventmill.sensors.filesystem import FilesystemSensor
-from eventmill.triggers.filesystem import FilesystemSource
+from eventmill.sensors.schedule import ScheduleSensor
 from eventmill.triggers.listeners import Listeners
+from eventmill.triggers.schedule import ScheduleSource
+from eventmill.triggers.sources import Source
 from eventmill.triggers.trigger import Trigger
 
 # Each call takes some KiB. With fewer at once, handlers that only wait would wait for each other.
@@ -92,7 +102,7 @@ async def running(
         )
         stack.callback(engine.close)
         supervisor = Supervisor(log, clock, Router(log, engine, catalog))
-        watches = _watches(settings, project, clock)
+        watches = _watches(settings, project, clock, log)
         housekeeping = _housekeeping(settings, log, clock, catalog, watches)
         stack.push_async_callback(housekeeping.end)
         recovered = await engine.recover()
@@ -228,18 +238,32 @@ def _executor(
     return workers, pool.workers * pool.calls_per_worker
 
 
-def _watches(settings: Settings, project: Project, clock: Clock) -> tuple[Watch, ...]:
+def _watches(
+    settings: Settings, project: Project, clock: Clock, log: EventLog
+) -> tuple[Watch, ...]:
     """A sensor for each source; triggers with equal sources share one."""
-    by_source: dict[FilesystemSource, list[Trigger]] = {}
+    by_source: dict[Source, list[Trigger]] = {}
     for trigger in project.triggers:
         by_source.setdefault(trigger.source, []).append(trigger)
     return tuple(
-        Watch(sensor=_sensor(settings, source, clock), listeners=Listeners(triggers))
+        Watch(sensor=_sensor(settings, source, clock, log, triggers), listeners=Listeners(triggers))
         for source, triggers in by_source.items()
     )
 
 
-def _sensor(settings: Settings, source: FilesystemSource, clock: Clock) -> Sensor:
+def _sensor(
+    settings: Settings, source: Source, clock: Clock, log: EventLog, triggers: Sequence[Trigger]
+) -> Sensor:
+    if isinstance(source, ScheduleSource):
+
+        async def remember(state: Mapping[str, bytes | None]) -> None:
+            kept = {(source.name, key): value for key, value in state.items()}
+            await log.commit(Transaction(sensor_state=kept))
+
+        paused = not any(trigger.enabled for trigger in triggers)
+        return ScheduleSensor(
+            source, home=settings.home, clock=clock, remember=remember, paused=paused
+        )
     return FilesystemSensor(source, project=settings.project, home=settings.home, clock=clock)
 
 

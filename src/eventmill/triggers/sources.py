@@ -5,10 +5,14 @@ from typing import Final, TypeAlias
 
 from eventmill.triggers.fields import Fields
 from eventmill.triggers.filesystem import FilesystemSource, parse_filesystem
+from eventmill.triggers.schedule import ScheduleSource, parse_schedule
 
-Source: TypeAlias = FilesystemSource
+Source: TypeAlias = FilesystemSource | ScheduleSource
 
-_SOURCES: Final[dict[str, Callable[[Fields], Source]]] = {"filesystem": parse_filesystem}
+_SOURCES: Final[dict[str, Callable[[Fields], Source]]] = {
+    "filesystem": parse_filesystem,
+    "schedule": parse_schedule,
+}
 
 
 def parse_source(fields: Fields) -> Source:
