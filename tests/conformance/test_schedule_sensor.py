@@ -105,7 +105,9 @@ async def test_a_rate_with_a_start_runs_from_there() -> None:
     assert [each[11:16] for each in server.told()] == ["09:15", "10:15"]
 
 
-async def test_a_single_time_comes_once_and_not_when_it_had_passed_before() -> None:
+async def test_a_single_time_comes_once_and_not_when_it_had_passed_before(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     server = Server(source("at(2026-11-20T13:00:00)"), "2026-11-20T08:00:00")
     async with server.up():
         await server.until("2026-12-20T13:00:00")
@@ -117,6 +119,7 @@ async def test_a_single_time_comes_once_and_not_when_it_had_passed_before() -> N
     async with late.up():
         await late.until("2027-11-20T08:00:00")
     assert late.told() == []
+    assert "all its times have passed" in caplog.text
 
 
 # Downtime

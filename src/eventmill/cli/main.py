@@ -35,6 +35,10 @@ COMMANDS: Final = {
         "eventmill.cli.commands.replay:replay",
         "Replay an execution to any event, or prove its steps.",
     ),
+    "schedule": (
+        "eventmill.cli.commands.schedule:schedule",
+        "Show what is due next, and when.",
+    ),
     "audit": ("eventmill.cli.commands.audit:audit", "Check that the log is as it was written."),
     "backup": (
         "eventmill.cli.commands.backup:backup",

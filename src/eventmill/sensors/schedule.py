@@ -109,6 +109,8 @@ class ScheduleSensor:
         if period_ms is not None:
             # A rate without a StartDate is due at once, and then at its pace: in whole seconds.
             cursor_ms = now_ms // 1000 * 1000 - period_ms
+        elif self.source.schedule.next_after(now_ms) is None:
+            _log.warning("%s: all its times have passed; nothing will come of it", self.name)
         await self._remember({_CURSOR: b"%d" % cursor_ms})
         return cursor_ms
 
@@ -186,6 +188,11 @@ class ScheduleSensor:
                 "passed-over": passed_over,
             },
         )
+
+
+def anchor_of(state: Mapping[str, bytes]) -> int | None:
+    """A time of the schedule that a sensor remembers: what a rate without a StartDate runs from."""
+    return int(state[_CURSOR]) if _CURSOR in state else None
 
 
 def _due(schedule: Schedule, after_ms: int, now_ms: int) -> Iterator[int]:
