@@ -20,6 +20,7 @@ from eventmill.executors.inline import InlineExecutor
 from eventmill.runtime.router import Router
 from eventmill.runtime.supervisor import Supervisor, Watch
 from eventmill.sensors.filesystem import FilesystemSensor
+from eventmill.triggers.filesystem import FilesystemSource
 from eventmill.triggers.listeners import Listeners
 from eventmill.triggers.trigger import parse_trigger
 
@@ -99,6 +100,7 @@ async def watching(
     ):
         (server.folder / "inbox").mkdir()
         trigger = parse_trigger("measured", _TRIGGER)
+        assert isinstance(trigger.source, FilesystemSource)
         sensor = FilesystemSensor(
             trigger.source, project=server.folder, home=HOME, clock=server.clock
         )

@@ -33,8 +33,10 @@ from eventmill.runtime.settings import SETTINGS_FILE, load_settings
 from eventmill.runtime.starting import Start
 from eventmill.runtime.system import running
 from eventmill.sensors.filesystem import FILE_CREATED, FilesystemSensor
+from eventmill.sensors.schedule import scheduled_event
 from eventmill.sensors.snapshot import Sighting
 from eventmill.triggers.filesystem import FilesystemSource
+from eventmill.triggers.schedule import ScheduleSource
 from eventmill.triggers.trigger import parse_trigger
 from tests.conformance.recorded import FOLDER, IS_BESIDE
 from tests.conformance.report.__main__ import run_all
@@ -194,6 +196,17 @@ def test_every_field_of_a_file_event_is_documented(tmp_path: Path) -> None:
 
     text = read("docs/triggers.md")
     assert missing([*envelope, *(f"detail.{name}" for name in detail)], text) == []
+
+
+def test_every_field_of_a_scheduled_event_is_documented() -> None:
+    envelope = scheduled_event(ScheduleSource(expression="@daily"), 0, Home()).envelope()
+    detail = envelope.pop("detail")
+    assert isinstance(detail, dict)
+    told_of_every_event = {"version", "account", "region"}
+
+    text = read("docs/sensors-schedule.md")
+    names = [name for name in envelope if name not in told_of_every_event]
+    assert missing([*names, *(f"detail.{name}" for name in detail)], text) == []
 
 
 def test_all_that_a_handler_may_know_is_documented() -> None:

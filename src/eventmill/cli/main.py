@@ -39,6 +39,10 @@ COMMANDS: Final = {
         "eventmill.cli.commands.schedule:schedule",
         "Show what is due next, and when.",
     ),
+    "backfill": (
+        "eventmill.cli.commands.backfill:backfill",
+        "Start what a schedule would have started in the past.",
+    ),
     "audit": ("eventmill.cli.commands.audit:audit", "Check that the log is as it was written."),
     "backup": (
         "eventmill.cli.commands.backup:backup",

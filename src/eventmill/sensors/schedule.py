@@ -158,36 +158,42 @@ class ScheduleSensor:
             await asyncio.gather(*map(publish, deliveries[begin : begin + DELIVERIES_MAX]))
 
     def _event_of(self, turn: _Turn, number: int) -> TriggerEvent:
-        return self.event(
+        return scheduled_event(
+            self.source,
             turn.times[number],
+            self._home,
             caught_up=number < turn.caught_up,
             passed_over=0 if number else turn.passed_over,
         )
 
-    def event(
-        self, scheduled_ms: int, *, caught_up: bool = False, passed_over: int = 0
-    ) -> TriggerEvent:
-        """The trigger event of a scheduled time; its id follows from the schedule and the time."""
-        source, home = self.source, self._home
-        return TriggerEvent(
-            id=str(uuid5(NAMESPACE_URL, f"{self.name}\n{scheduled_ms}")),
-            source=SOURCE,
-            detail_type=SCHEDULED_EVENT,
-            at_ms=scheduled_ms,
-            account=home.account,
-            region=home.region,
-            resources=(
-                f"arn:aws:events:{home.region}:{home.account}:rule/{source.title_or_digest}",
-            ),
-            detail={
-                "scheduled-time": format_instant(scheduled_ms),
-                "local-time": zone(source.timezone).write(scheduled_ms),
-                "schedule-expression": source.expression,
-                "schedule-expression-timezone": source.timezone,
-                "caught-up": caught_up,
-                "passed-over": passed_over,
-            },
-        )
+
+def scheduled_event(
+    source: ScheduleSource,
+    scheduled_ms: int,
+    home: Home,
+    *,
+    caught_up: bool = False,
+    passed_over: int = 0,
+) -> TriggerEvent:
+    """The trigger event of a scheduled time; its id follows from the schedule and the time."""
+    name = source.title_or_digest
+    return TriggerEvent(
+        id=str(uuid5(NAMESPACE_URL, f"{source.name}\n{scheduled_ms}")),
+        source=SOURCE,
+        detail_type=SCHEDULED_EVENT,
+        at_ms=scheduled_ms,
+        account=home.account,
+        region=home.region,
+        resources=(f"arn:aws:events:{home.region}:{home.account}:rule/{name}",),
+        detail={
+            "scheduled-time": format_instant(scheduled_ms),
+            "local-time": zone(source.timezone).write(scheduled_ms),
+            "schedule-expression": source.expression,
+            "schedule-expression-timezone": source.timezone,
+            "caught-up": caught_up,
+            "passed-over": passed_over,
+        },
+    )
 
 
 def anchor_of(state: Mapping[str, bytes]) -> int | None:
