@@ -10,6 +10,7 @@ import pytest
 from eventmill.instant import format_instant
 from eventmill.ports import ExecutionRow
 from eventmill.runtime.clock import SystemClock
+from eventmill.runtime.overlap import skipped
 from eventmill.runtime.project import inspect_project, load_project
 from eventmill.runtime.settings import load_settings
 from eventmill.runtime.system import System, running
@@ -110,6 +111,32 @@ def test_two_triggers_with_one_schedule_must_agree(tmp_path: Path) -> None:
 
     assert [(each.path.name, each.code) for each in findings] == [("b.json", "SOURCES_AT_ODDS")]
     assert "EndDate, FlexibleTimeWindow or CatchUp" in findings[0].message
+
+
+async def test_overlap_policies_hold_in_the_whole_system_and_over_a_restart(
+    tmp_path: Path,
+) -> None:
+    project = write_project(tmp_path, {})
+    rest = {"StartAt": "Rest", "States": {"Rest": {"Type": "Wait", "Seconds": 3600, "End": True}}}
+    (project / "workflows/rest.asl.json").write_text(json.dumps(rest))
+    source = {"Type": "filesystem", "Path": "inbox", "StableSeconds": 0, "ScanSeconds": 0.1}
+    target = {"StateMachine": "rest", "Overlap": "skip"}
+    (project / "triggers/files.json").write_text(json.dumps({"Source": source, "Target": target}))
+    (project / "inbox").mkdir()
+    settings = load_settings(project)
+
+    for number in range(2):
+        async with running(settings, load_project(settings)) as system:
+            (project / f"inbox/{number}.csv").write_text("x")
+            while True:
+                if len(await system.log.inbox()) == number + 1:
+                    break
+                await asyncio.sleep(0.01)
+            (row,) = await system.log.executions()
+            (trigger,) = system.project.triggers
+            passed_over = await skipped(system.log, trigger)
+
+    assert [each.execution for each in passed_over] == [row.name]
 
 
 @pytest.mark.parametrize("triggers", [2_000])

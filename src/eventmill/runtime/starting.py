@@ -29,6 +29,7 @@ class Start:
     input: Payload
     trigger: str | None = None
     child: Child | None = None
+    cause: tuple[str, str] | None = None  # (source, id) of an event that is in the inbox already
 
 
 _Begun: TypeAlias = tuple[Live, Step, StepRow]
@@ -143,7 +144,7 @@ class Starting:
             definition=machine.digest,
             status=RUNNING,
             start_ms=now_ms,
-            event=None if event is None else (event.source, event.id),
+            event=start.cause if event is None else (event.source, event.id),
             trigger=start.trigger,
             child=start.child,
         )

@@ -33,6 +33,7 @@ from eventmill.runtime.catalog import Catalog
 from eventmill.runtime.clock import SystemClock
 from eventmill.runtime.engine import Engine, Listener
 from eventmill.runtime.housekeeping import Housekeeping
+from eventmill.runtime.overlap import memory_of
 from eventmill.runtime.places import Places
 from eventmill.runtime.project import Project
 from eventmill.runtime.router import Router
@@ -101,11 +102,15 @@ async def running(
             places=_places(settings),
         )
         stack.callback(engine.close)
-        supervisor = Supervisor(log, clock, Router(log, engine, catalog))
+        router = Router(log, engine, catalog)
+        supervisor = Supervisor(log, clock, router)
         watches = _watches(settings, project, clock, log)
-        housekeeping = _housekeeping(settings, log, clock, catalog, watches)
+        remembering = [each.sensor.name for each in watches] + [*map(memory_of, project.triggers)]
+        housekeeping = _housekeeping(settings, log, clock, catalog, remembering)
         stack.push_async_callback(housekeeping.end)
         recovered = await engine.recover()
+        stack.push_async_callback(router.overlaps.close)
+        await router.overlaps.recover(project.triggers, clock)
         background = await stack.enter_async_context(_background())
         background.start(engine.keep_time())
         background.start(housekeeping.keep())
@@ -130,7 +135,7 @@ def _housekeeping(
     log: SqliteEventLog,
     clock: Clock,
     catalog: Catalog,
-    watches: Sequence[Watch],
+    sensors: Sequence[str],
 ) -> Housekeeping:
     return Housekeeping(
         log,
@@ -138,7 +143,7 @@ def _housekeeping(
         settings.retention,
         rows=settings.checkpoint_rows,
         definitions=catalog.digests,
-        sensors=[watch.sensor.name for watch in watches],
+        sensors=sensors,
         sign=_signer(settings),
     )
 

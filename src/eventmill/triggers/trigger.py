@@ -18,6 +18,7 @@ from eventmill.query.jsonpath import PathSyntaxError
 from eventmill.query.template import Template, compile_expression
 from eventmill.triggers.fields import Fields, Note
 from eventmill.triggers.input import InputRule, digest, environment_of, parse_input
+from eventmill.triggers.overlap import ALLOW, parse_overlap
 from eventmill.triggers.sources import Source, parse_source
 
 _STATE_MACHINE_ARN: Final = re.compile(
@@ -44,6 +45,7 @@ class Trigger:
     matcher: Matcher | None
     input_rule: InputRule
     name_template: Template | None
+    overlap: str = ALLOW
 
     def matches(self, envelope: dict[str, Json]) -> bool:
         """Whether the trigger's pattern holds for an event, in its EventBridge form."""
@@ -102,6 +104,7 @@ def parse_trigger(name: str, value: Json) -> Trigger:
     state_machine = _parse_state_machine(target)
     input_rule = parse_input(target, name)
     name_template = _parse_execution_name(target)
+    overlap = parse_overlap(target)
     target.refuse_others()
     fields.refuse_others()
     if mistakes:
@@ -114,6 +117,7 @@ def parse_trigger(name: str, value: Json) -> Trigger:
         matcher=matcher,
         input_rule=input_rule,
         name_template=name_template,
+        overlap=overlap,
     )
 
 

@@ -320,6 +320,17 @@ def test_reports_all_mistakes_at_once() -> None:
     ]
 
 
+def test_overlaps_are_allowed_unless_the_target_says_otherwise() -> None:
+    assert trigger().overlap == "allow"
+    assert trigger(Overlap="buffer-one").overlap == "buffer-one"
+    assert mistakes_in(form(Overlap="skipp")) == [
+        (
+            "/Target/Overlap",
+            "is one of allow, skip, buffer-one, cancel-other, not 'skipp'; did you mean 'skip'?",
+        )
+    ]
+
+
 def test_names_missing_and_misplaced_fields() -> None:
     assert mistakes_in({}) == [("/Source", "is missing"), ("/Target", "is missing")]
     assert mistakes_in([]) == [("", "must be an object, not an array")]

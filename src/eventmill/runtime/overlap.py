@@ -1,0 +1,304 @@
+"""What becomes of an event while an execution that its trigger started before still runs.
+
+The decision is made in the event loop, without waiting, and becomes durable in the same commit as
+the event. So every event is decided once, and what was decided can be read from the log:
+
+* `skip`: the event starts nothing.
+* `buffer-one`: one event waits until nothing of its trigger runs; those after it start nothing.
+* `cancel-other`: the event starts its execution, and the others of its trigger are stopped.
+
+Only executions that events have started count, not those that somebody starts by hand.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from typing import Final, TypeAlias
+
+from eventmill.errors import (
+    ExecutionAlreadyExists,
+    ExecutionDoesNotExist,
+    LogUnavailable,
+    StateMachineDoesNotExist,
+)
+from eventmill.events import TriggerEvent
+from eventmill.machine.execution import RUNNING
+from eventmill.model import AuthorError, Json, decode_json, encode_json, record
+from eventmill.ports import Clock, EventLog, ExecutionRow, Transaction
+from eventmill.runtime.engine import Engine, Start
+from eventmill.triggers.overlap import ALLOW, BUFFER_ONE, CANCEL_OTHER
+from eventmill.triggers.trigger import Trigger
+
+_log: Final = logging.getLogger(__name__)
+
+SKIPPED_KEPT_MAX: Final = 1_000
+_BUFFERED: Final = "buffered-"
+_SKIPPED: Final = "skipped-"
+_PAGE: Final = 1_000
+_PAUSE_MS: Final = 1_000
+
+_Event: TypeAlias = tuple[str, str]  # (source, id)
+_State: TypeAlias = dict[tuple[str, str], bytes | None]
+StartOf: TypeAlias = Callable[[Trigger, TriggerEvent], Start]
+
+
+@record
+class Skipped:
+    """An event that started nothing, by its source and id, and the execution that ran then."""
+
+    number: int
+    event: _Event
+    execution: str
+
+
+class _Waiting:
+    """An event that waits, as the start that it will be, and its key in the log."""
+
+    def __init__(self, start: Start, key: str, *, is_durable: bool) -> None:
+        self.start = start
+        self.key = key
+        self.is_durable = is_durable
+
+
+class _Lane:
+    """The executions of one trigger that run or are being started, and the event that waits."""
+
+    def __init__(self, trigger: Trigger) -> None:
+        self.trigger = trigger
+        self.taken: dict[str, ExecutionRow | None] = {}  # by name; None until it is durable
+        self.waiting: list[_Waiting] = []  # one; two if the last server ended as it started one
+        self.decided = 0  # how many events were skipped or had to wait
+
+    @property
+    def memory(self) -> str:
+        return memory_of(self.trigger)
+
+
+class Admission:
+    """What was decided about the starts of one event, until it is known to be durable or not."""
+
+    def __init__(self) -> None:
+        self.starts: list[Start] = []  # in order
+        self.state: _State = {}
+        self.begun: list[tuple[_Lane, Start]] = []
+        self.waiting: list[tuple[_Lane, _Waiting]] = []
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether nobody needs to know what becomes of it."""
+        return not self.begun and not self.waiting
+
+
+class Overlaps:
+    """Decides about overlaps for all triggers that do not simply allow them."""
+
+    def __init__(self, log: EventLog, engine: Engine, start_of: StartOf) -> None:
+        """Start with `start_of` what an event of the log has waited for."""
+        self._events = log
+        self._clock: Clock | None = None
+        self._engine = engine
+        self._start_of = start_of
+        self._lanes: dict[str, _Lane] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def recover(self, triggers: Iterable[Trigger], clock: Clock) -> None:
+        """Find out what runs, and go on where the last server ended; before any event comes."""
+        self._clock = clock
+        lanes = {each.name: _Lane(each) for each in triggers if each.overlap != ALLOW}
+        if lanes:
+            await self._take_up(lanes)
+        for lane in lanes.values():
+            await self._recall(lane, await self._events.sensor_state(lane.memory))
+            self._stop_others(lane)
+            self._next(lane)
+        self._lanes = lanes
+
+    def admit(self, wished: Iterable[tuple[Trigger, Start]], event: TriggerEvent) -> Admission:
+        """Decide about what an event would start; `confirm` or `withdraw` must follow."""
+        admission = Admission()
+        for trigger, start in wished:
+            lane = self._lanes.get(trigger.name)
+            if lane is None:
+                admission.starts.append(start)
+            elif not lane.taken or trigger.overlap == CANCEL_OTHER:
+                if start.name not in lane.taken:
+                    lane.taken[start.name] = None
+                    admission.begun.append((lane, start))
+                admission.starts.append(start)
+            elif trigger.overlap == BUFFER_ONE and not lane.waiting:
+                key, told = _decision(lane, _BUFFERED, event)
+                waiting = _Waiting(start, key, is_durable=False)
+                lane.waiting.append(waiting)
+                admission.waiting.append((lane, waiting))
+                admission.state[lane.memory, key] = told
+            else:
+                key, told = _decision(lane, _SKIPPED, event)
+                admission.state[lane.memory, key] = told
+        return admission
+
+    def confirm(self, admission: Admission, rows: Sequence[ExecutionRow]) -> None:
+        """Take note that what was decided is durable; `rows` are the executions begun."""
+        by_name = {row.name: row for row in rows}
+        for lane, start in admission.begun:
+            row = by_name.get(start.name)
+            if row is None:
+                lane.taken.pop(start.name, None)  # its name was taken
+            else:
+                lane.taken[start.name] = row
+                self._spawn(self._wait(lane, row))
+                self._stop_others(lane)
+            self._next(lane)
+        for lane, waiting in admission.waiting:
+            waiting.is_durable = True
+            self._next(lane)
+
+    def withdraw(self, admission: Admission) -> None:
+        """Take note that nothing of it became durable."""
+        for lane, waiting in admission.waiting:
+            lane.waiting.remove(waiting)
+        for lane, start in admission.begun:
+            lane.taken.pop(start.name, None)
+            self._next(lane)
+
+    async def carry_through(self, work: Coroutine[None, None, None]) -> None:
+        """Do work to its end, also when nobody waits for it any more."""
+        task = self._spawn(work)
+        # Whoever has gone does not hear what went wrong.
+        task.add_done_callback(lambda done: done.cancelled() or done.exception())
+        await asyncio.shield(task)
+
+    async def close(self) -> None:
+        """End; what waits is in the log."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def _next(self, lane: _Lane) -> None:
+        """Start what waits, if its time has come."""
+        if lane.waiting and lane.waiting[0].is_durable and not lane.taken:
+            waiting = lane.waiting.pop(0)
+            lane.taken[waiting.start.name] = None
+            self._spawn(self._start_waiting(lane, waiting))
+
+    async def _start_waiting(self, lane: _Lane, waiting: _Waiting) -> None:
+        name, done = waiting.start.name, {(lane.memory, waiting.key): None}
+        while True:
+            try:
+                try:
+                    (row,) = await self._engine.start([waiting.start], sensor_state=done)
+                except ExecutionAlreadyExists:
+                    await self._events.commit(Transaction(sensor_state=done))
+                    lane.taken.pop(name)
+                    self._next(lane)
+                    return
+            except LogUnavailable:
+                await self._pause()
+                continue
+            lane.taken[name] = row
+            self._spawn(self._wait(lane, row))
+            return
+
+    async def _pause(self) -> None:
+        assert self._clock is not None
+        await self._clock.sleep_until(self._clock.now_ms() + _PAUSE_MS)
+
+    async def _wait(self, lane: _Lane, row: ExecutionRow) -> None:
+        while True:
+            try:
+                await self._engine.ended(row.id)
+            except LogUnavailable:
+                await self._pause()
+                continue
+            except ExecutionDoesNotExist:
+                pass  # retention has removed it
+            lane.taken.pop(row.name, None)
+            self._next(lane)
+            return
+
+    def _stop_others(self, lane: _Lane) -> None:
+        """Stop all executions of a trigger but the newest, where its policy says so."""
+        rows = [row for row in lane.taken.values() if row is not None]
+        if lane.trigger.overlap != CANCEL_OTHER or len(rows) < 2:
+            return
+        newest = max(rows, key=lambda row: row.id)
+        for row in rows:
+            if row is not newest:
+                cause = f"The trigger {lane.trigger.name} has started {newest.arn}"
+                self._spawn(self._stop(row, cause))
+
+    async def _stop(self, row: ExecutionRow, cause: str) -> None:
+        await self._engine.stop(row.arn, "Eventmill.Overlap", cause)
+
+    async def _take_up(self, lanes: Mapping[str, _Lane]) -> None:
+        """Find the executions that run, oldest first."""
+        found: list[tuple[_Lane, ExecutionRow]] = []
+        before_id: int | None = None
+        while True:
+            page = await self._events.executions(status=RUNNING, before_id=before_id, limit=_PAGE)
+            for row in page:
+                lane = lanes.get(row.trigger or "")
+                if lane is not None:
+                    found.append((lane, row))
+            if len(page) < _PAGE:
+                break
+            before_id = page[-1].id
+        for lane, row in reversed(found):
+            lane.taken[row.name] = row
+            self._spawn(self._wait(lane, row))
+
+    async def _recall(self, lane: _Lane, state: Mapping[str, bytes]) -> None:
+        """Take up what was decided before."""
+        decided = sorted((*_decided(each), key) for key, each in state.items())
+        for number, source, event_id, _, key in decided:
+            lane.decided = number
+            if not key.startswith(_BUFFERED):
+                continue
+            found = await self._events.event(source, event_id)
+            if found is None:
+                continue  # retention has removed it
+            try:
+                start = self._start_of(lane.trigger, found.event)
+            except (AuthorError, StateMachineDoesNotExist) as error:
+                _log.error("the event %s that waits cannot start anything: %s", event_id, error)
+                continue
+            lane.waiting.append(_Waiting(start, key, is_durable=True))
+
+    def _spawn(self, work: Coroutine[None, None, None]) -> "asyncio.Task[None]":
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+
+def _decision(lane: _Lane, kind: str, event: TriggerEvent) -> tuple[str, bytes]:
+    """The key and the text of what is remembered of an event that starts nothing now."""
+    lane.decided += 1
+    told: Json = [lane.decided, event.source, event.id, next(reversed(lane.taken))]
+    return f"{kind}{lane.decided % SKIPPED_KEPT_MAX:03}", encode_json(told)
+
+
+def _decided(value: bytes) -> tuple[int, str, str, str]:
+    told = decode_json(value)
+    assert isinstance(told, list)
+    number, source, event_id, execution = told
+    assert isinstance(number, int)
+    return number, str(source), str(event_id), str(execution)
+
+
+def memory_of(trigger: Trigger) -> str:
+    """Under which the log remembers what was decided, beside what sensors remember."""
+    return f"overlap:{trigger.name}"
+
+
+async def skipped(log: EventLog, trigger: Trigger) -> list[Skipped]:
+    """The events that started nothing because of the trigger's overlap policy, oldest first.
+
+    At most the newest `SKIPPED_KEPT_MAX` are kept.
+    """
+    state = await log.sensor_state(memory_of(trigger))
+    return [
+        Skipped(number=number, event=(source, event_id), execution=execution)
+        for number, source, event_id, execution in sorted(
+            _decided(value) for key, value in state.items() if key.startswith(_SKIPPED)
+        )
+    ]
