@@ -89,9 +89,15 @@ async def test_a_rate_that_passed_over_what_it_missed_keeps_its_pace() -> None:
         await server.until("2026-11-20T08:05:00")
     await server.set_to("2026-11-20T12:00:00")
     async with server.up():
+        pass
+    async with server.up():
         await server.until("2026-11-20T12:05:00")
 
-    assert [each[11:19] for each in server.told()] == ["08:03:20", "12:03:20"]
+    await server.set_to("2026-11-20T12:09:00")
+    async with server.up():
+        await server.until("2026-11-20T12:15:00")
+
+    assert [each[11:19] for each in server.told()] == ["08:03:20", "12:03:20", "12:13:20"]
 
 
 async def test_a_rate_with_a_start_runs_from_there() -> None:
@@ -162,6 +168,27 @@ async def test_what_comes_within_a_minute_is_not_missed(catch_up: str) -> None:
         assert server.log.deliveries[0].event.detail["caught-up"] is False
 
 
+async def test_what_was_missed_makes_way_for_what_is_due_now() -> None:
+    server = Server(source("0 * * * *"), "2026-11-20T11:30:00")
+    async with server.up():
+        pass
+    await server.set_to("2026-11-20T14:00:30")
+    async with server.up():
+        assert [each[11:16] for each in server.told()] == ["14:00"]
+        assert server.log.deliveries[0].event.detail["passed-over"] == 2
+
+
+async def test_what_was_passed_over_does_not_come_when_the_policy_changes() -> None:
+    server = Server(source("0 * * * *", NONE), "2026-11-20T11:30:00")
+    async with server.up():
+        await server.set_to("2026-11-20T14:30:00")
+    server.source = source("0 * * * *", ALL)
+    async with server.up():
+        await server.until("2026-11-20T15:00:00")
+
+    assert [each[11:16] for each in server.told()] == ["15:00"]
+
+
 async def test_time_that_passes_before_the_first_event_counts_as_well() -> None:
     server = Server(DAILY, "2026-11-20T10:00:00")
     async with server.up():
@@ -173,12 +200,15 @@ async def test_time_that_passes_before_the_first_event_counts_as_well() -> None:
     assert server.told() == ["2026-11-22T09:00:00+01:00"]
 
 
-async def test_catching_up_has_a_bound_which_is_reported(caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize(("more", "passed_over"), [(70, 68), (9_000, 1_000)])
+async def test_catching_up_has_a_bound_which_is_reported(
+    more: int, passed_over: int, caplog: pytest.LogCaptureFixture
+) -> None:
     server = Server(source("* * * * *", ALL), "2026-11-20T00:00:00")
     async with server.up():
         await server.until("2026-11-20T00:01:00")
     server.log.deliveries.clear()
-    await server.clock.set_to(server.clock.now_ms() + (CATCH_UP_MAX + 70) * MINUTE_MS)
+    await server.clock.set_to(server.clock.now_ms() + (CATCH_UP_MAX + more) * MINUTE_MS)
     async with server.up():
         for _ in range(200):
             await server.clock.set_to(server.clock.now_ms())
@@ -186,8 +216,10 @@ async def test_catching_up_has_a_bound_which_is_reported(caplog: pytest.LogCaptu
     # The newest two are not late yet.
     assert len(server.told()) == CATCH_UP_MAX + 2
     assert server.told() == sorted(server.told())
-    assert [each.event.detail["passed-over"] for each in server.log.deliveries[:2]] == [68, 0]
-    assert "at least 68 times that were missed are passed over (CatchUp: all)" in caplog.text
+    assert [each.event.detail["passed-over"] for each in server.log.deliveries[:2]] == [
+        *(passed_over, 0)
+    ]
+    assert f"at least {passed_over} times that were missed are passed over" in caplog.text
 
 
 async def test_while_it_is_paused_nothing_comes_and_nothing_is_dropped() -> None:
@@ -202,13 +234,20 @@ async def test_while_it_is_paused_nothing_comes_and_nothing_is_dropped() -> None
 # Clocks that are set
 
 
+@pytest.mark.parametrize("restarts", [False, True])
 @pytest.mark.parametrize("by_ms", [HOUR_MS, -HOUR_MS, 25 * MINUTE_MS, -25 * MINUTE_MS])
-async def test_a_clock_that_is_set_neither_doubles_nor_loses_anything(by_ms: int) -> None:
+async def test_a_clock_that_is_set_neither_doubles_nor_loses_anything(
+    by_ms: int, restarts: bool
+) -> None:
     server = Server(source("*/10 * * * *", ALL), "2026-11-20T08:05:00")
     async with server.up():
         await server.until("2026-11-20T10:05:00")
         await server.clock.set_to(server.clock.now_ms() + by_ms)
-        await server.until("2026-11-20T13:05:00")
+        if not restarts:
+            await server.until("2026-11-20T13:05:00")
+    if restarts:
+        async with server.up():
+            await server.until("2026-11-20T13:05:00")
 
     times = [f"{hour:02}:{minute:02}" for hour in range(8, 14) for minute in range(0, 60, 10)]
     assert [each[11:16] for each in server.told()] == times[1:-5]

@@ -68,13 +68,20 @@ class Disk(MemoryEventLog):
     """A log in memory that can refuse."""
 
     fails = False
+    held: "asyncio.Future[None] | None" = None  # keeps events from being durable
 
     def commit(self, transaction: Transaction) -> "asyncio.Future[None]":
+        if self.held is not None and transaction.event is not None:
+            return asyncio.ensure_future(self._later(self.held, transaction))
         if self.fails:
             future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
             future.set_exception(LogUnavailable("the disk is full"))
             return future
         return super().commit(transaction)
+
+    async def _later(self, held: "asyncio.Future[None]", transaction: Transaction) -> None:
+        await held
+        await super().commit(transaction)
 
 
 @asynccontextmanager
@@ -168,6 +175,7 @@ async def test_one_event_waits_and_those_after_it_are_skipped(
         assert await statuses(log) == {"a": "RUNNING"}
         await server.passes(60)
         assert await statuses(log) == {"a": "SUCCEEDED", "b": "RUNNING"}
+        assert not [key for key in await log.sensor_state("overlap:t") if "buffered" in key]
         await server.comes("d")
         await server.passes(60)
         await server.passes(60)
@@ -177,6 +185,39 @@ async def test_one_event_waits_and_those_after_it_are_skipped(
     found = await log.event("test", "b")
     assert found is not None
     assert list(found.executions) == ["t"]
+
+
+async def test_the_event_that_waits_starts_nothing_before_it_is_durable(
+    log: Disk, clock: VirtualClock
+) -> None:
+    async with life(log, clock, BUFFER_ONE) as server:
+        await server.comes("a")
+        log.held = asyncio.get_running_loop().create_future()
+        publishing = asyncio.ensure_future(server.comes("b"))
+        await settled()
+        await server.passes(60)
+        assert await statuses(log) == {"a": "SUCCEEDED"}
+        log.held.set_result(None)
+        await publishing
+
+    assert await statuses(log) == {"a": "SUCCEEDED", "b": "RUNNING"}
+
+
+async def test_what_becomes_of_an_event_is_known_also_when_its_sensor_has_gone(
+    log: Disk, clock: VirtualClock
+) -> None:
+    async with life(log, clock, SKIP) as server:
+        log.held = asyncio.get_running_loop().create_future()
+        publishing = asyncio.ensure_future(server.comes("a"))
+        await settled()
+        publishing.cancel()
+        await settled()
+        log.held.set_result(None)
+        await settled()
+        await server.comes("b")
+
+    assert await statuses(log) == {"a": "RUNNING"}
+    assert await not_begun(log) == [("b", "a")]
 
 
 @pytest.mark.parametrize("seconds", [0, 60])
@@ -230,8 +271,10 @@ async def test_others_are_stopped_once_the_new_one_is_durable(
         await server.comes("b")
         assert await statuses(log) == {"a": "ABORTED", "b": "RUNNING"}
         await server.comes("b")
+        assert await statuses(log) == {"a": "ABORTED", "b": "RUNNING"}
+        await server.comes("c")
 
-    assert await statuses(log) == {"a": "ABORTED", "b": "RUNNING"}
+    assert await statuses(log) == {"a": "ABORTED", "b": "ABORTED", "c": "RUNNING"}
 
 
 async def test_stopping_others_goes_on_after_a_crash(log: Disk, clock: VirtualClock) -> None:

@@ -78,6 +78,20 @@ def test_times_in_berlin(text: str, after: str, shown: list[str]) -> None:
     assert following(text, BERLIN, after, len(shown)) == shown
 
 
+def test_a_change_of_clocks_over_midnight_brings_some_of_yesterday_back() -> None:
+    """In Saint John's of 2010 it was 23:01 again when 00:01 had come."""
+    shown = following("*/20 * * * *", "America/St_Johns", "2010-11-06T23:30:00", 6)
+
+    assert [each[5:] for each in shown] == [
+        "11-06T23:40:00-02:30",
+        "11-07T00:00:00-02:30",
+        "11-06T23:20:00-03:30",
+        "11-06T23:40:00-03:30",
+        "11-07T00:00:00-03:30",
+        "11-07T00:20:00-03:30",
+    ]
+
+
 @pytest.mark.parametrize(
     ("name", "first"),
     [
