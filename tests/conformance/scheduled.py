@@ -22,6 +22,12 @@ class SettableClock:
     def now_ms(self) -> int:
         return self._now_ms
 
+    def steady_ms(self) -> int:
+        return self._now_ms
+
+    async def pause(self, length_ms: int) -> None:
+        await self.sleep_until(self._now_ms + length_ms)
+
     async def sleep_until(self, at_ms: int) -> None:
         if at_ms <= self._now_ms:
             return

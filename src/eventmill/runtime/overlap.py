@@ -25,7 +25,8 @@ from eventmill.events import TriggerEvent
 from eventmill.machine.execution import RUNNING
 from eventmill.model import AuthorError, Json, decode_json, encode_json, record
 from eventmill.ports import Clock, EventLog, ExecutionRow, Transaction
-from eventmill.runtime.engine import Engine, Start
+from eventmill.runtime.engine import Engine
+from eventmill.runtime.starting import Start
 from eventmill.triggers.overlap import ALLOW, BUFFER_ONE, CANCEL_OTHER
 from eventmill.triggers.trigger import Trigger
 
@@ -74,7 +75,7 @@ class _Lane:
         return memory_of(self.trigger)
 
 
-class Admission:
+class Verdict:
     """What was decided about the starts of one event, until it is known to be durable or not."""
 
     def __init__(self) -> None:
@@ -113,33 +114,33 @@ class Overlaps:
             self._next(lane)
         self._lanes = lanes
 
-    def admit(self, wished: Iterable[tuple[Trigger, Start]], event: TriggerEvent) -> Admission:
+    def admit(self, wished: Iterable[tuple[Trigger, Start]], event: TriggerEvent) -> Verdict:
         """Decide about what an event would start; `confirm` or `withdraw` must follow."""
-        admission = Admission()
+        verdict = Verdict()
         for trigger, start in wished:
             lane = self._lanes.get(trigger.name)
             if lane is None:
-                admission.starts.append(start)
+                verdict.starts.append(start)
             elif not lane.taken or trigger.overlap == CANCEL_OTHER:
                 if start.name not in lane.taken:
                     lane.taken[start.name] = None
-                    admission.begun.append((lane, start))
-                admission.starts.append(start)
+                    verdict.begun.append((lane, start))
+                verdict.starts.append(start)
             elif trigger.overlap == BUFFER_ONE and not lane.waiting:
                 key, told = _decision(lane, _BUFFERED, event)
                 waiting = _Waiting(start, key, is_durable=False)
                 lane.waiting.append(waiting)
-                admission.waiting.append((lane, waiting))
-                admission.state[lane.memory, key] = told
+                verdict.waiting.append((lane, waiting))
+                verdict.state[lane.memory, key] = told
             else:
                 key, told = _decision(lane, _SKIPPED, event)
-                admission.state[lane.memory, key] = told
-        return admission
+                verdict.state[lane.memory, key] = told
+        return verdict
 
-    def confirm(self, admission: Admission, rows: Sequence[ExecutionRow]) -> None:
+    def confirm(self, verdict: Verdict, rows: Sequence[ExecutionRow]) -> None:
         """Take note that what was decided is durable; `rows` are the executions begun."""
         by_name = {row.name: row for row in rows}
-        for lane, start in admission.begun:
+        for lane, start in verdict.begun:
             row = by_name.get(start.name)
             if row is None:
                 lane.taken.pop(start.name, None)  # its name was taken
@@ -148,15 +149,15 @@ class Overlaps:
                 self._spawn(self._wait(lane, row))
                 self._stop_others(lane)
             self._next(lane)
-        for lane, waiting in admission.waiting:
+        for lane, waiting in verdict.waiting:
             waiting.is_durable = True
             self._next(lane)
 
-    def withdraw(self, admission: Admission) -> None:
+    def withdraw(self, verdict: Verdict) -> None:
         """Take note that nothing of it became durable."""
-        for lane, waiting in admission.waiting:
+        for lane, waiting in verdict.waiting:
             lane.waiting.remove(waiting)
-        for lane, start in admission.begun:
+        for lane, start in verdict.begun:
             lane.taken.pop(start.name, None)
             self._next(lane)
 
@@ -200,7 +201,7 @@ class Overlaps:
 
     async def _pause(self) -> None:
         assert self._clock is not None
-        await self._clock.sleep_until(self._clock.now_ms() + _PAUSE_MS)
+        await self._clock.pause(_PAUSE_MS)
 
     async def _wait(self, lane: _Lane, row: ExecutionRow) -> None:
         while True:

@@ -10,7 +10,7 @@ from eventmill.model import AuthorError
 from eventmill.ports import Delivery, EventLog, ExecutionRow, Transaction
 from eventmill.runtime.catalog import Catalog
 from eventmill.runtime.engine import Engine
-from eventmill.runtime.overlap import Admission, Overlaps
+from eventmill.runtime.overlap import Overlaps, Verdict
 from eventmill.runtime.starting import Start
 from eventmill.triggers.listeners import Listeners
 from eventmill.triggers.trigger import Trigger
@@ -37,34 +37,34 @@ class Router:
             LogUnavailable: The disk refuses; nothing was stored.
         """
         state = {(sensor, key): value for key, value in delivery.state.items()}
-        admission = self.overlaps.admit(self._starts(listeners, delivery.event), delivery.event)
-        work = self._carry_out(admission, delivery.event, state)
-        await (work if admission.is_plain else self.overlaps.carry_through(work))
+        verdict = self.overlaps.admit(self._starts(listeners, delivery.event), delivery.event)
+        work = self._carry_out(verdict, delivery.event, state)
+        await (work if verdict.is_plain else self.overlaps.carry_through(work))
 
     async def _carry_out(
         self,
-        admission: Admission,
+        verdict: Verdict,
         event: TriggerEvent,
         state: Mapping[tuple[str, str], bytes | None],
     ) -> None:
         try:
-            rows = await self._start(admission, event, state)
+            rows = await self._start(verdict, event, state)
         except DuplicateEvent:
-            self.overlaps.withdraw(admission)
+            self.overlaps.withdraw(verdict)
             await self._events.commit(Transaction(sensor_state=state))
         except BaseException:
-            self.overlaps.withdraw(admission)
+            self.overlaps.withdraw(verdict)
             raise
         else:
-            self.overlaps.confirm(admission, rows)
+            self.overlaps.confirm(verdict, rows)
 
     async def _start(
         self,
-        admission: Admission,
+        verdict: Verdict,
         event: TriggerEvent,
         state: Mapping[tuple[str, str], bytes | None],
     ) -> Sequence[ExecutionRow]:
-        starts, state = admission.starts, {**state, **admission.state}
+        starts, state = verdict.starts, {**state, **verdict.state}
         try:
             return await self._engine.start(starts, event=event, sensor_state=state)
         except ExecutionAlreadyExists as error:
