@@ -514,4 +514,25 @@ MUTANTS: Final = (
     *MACHINE_MUTANTS,
     *SNAPSHOT_MUTANTS,
     *PAYLOAD_MUTANTS,
+    Mutant(
+        name="remembers all that it catches up with before it is durable",
+        path="sensors/schedule.py",
+        old="[Delivery(event=each, state={}) for each in events[:-1]]",
+        new="[Delivery(event=each, state=state) for each in events[:-1]]",
+        killed_by=("-m", "pytest", "-x", "-q", "tests/conformance/test_schedule_sensor.py"),
+    ),
+    Mutant(
+        name="forgets what the clocks bring back of yesterday",
+        path="schedules/calendar.py",
+        old="today - 1 if self._is_changing(today - 1) else today",
+        new="today",
+        killed_by=("-m", "pytest", "-x", "-q", "tests/unit/schedules"),
+    ),
+    Mutant(
+        name="starts the event that waits before it is durable",
+        path="runtime/overlap.py",
+        old="lane.waiting and lane.waiting[0].is_durable and not lane.taken",
+        new="lane.waiting and not lane.taken",
+        killed_by=("-m", "pytest", "-x", "-q", "tests/runtime/test_overlap.py"),
+    ),
 )
