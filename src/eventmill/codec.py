@@ -77,9 +77,10 @@ def _raw(value: object) -> msgspec.Raw:
 
 def _raw_if_small(value: object) -> msgspec.Raw:
     assert isinstance(value, Payload)
-    if len(value) >= LARGE_BYTES_MIN:
+    text = value.text
+    if len(text) >= LARGE_BYTES_MIN:
         raise _IsLarge
-    return msgspec.Raw(value.text)
+    return msgspec.Raw(text)
 
 
 _encode: Final = msgspec.json.Encoder(enc_hook=_raw).encode

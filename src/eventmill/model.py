@@ -141,7 +141,8 @@ class Payload:
 
     def __len__(self) -> int:
         """The size of the text in bytes, as AWS's quotas count it."""
-        return len(self.text)
+        text = self._text
+        return len(self.text if text is None else text)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Payload) and self.text == other.text

@@ -52,15 +52,15 @@ class Decision:
         if id >= execution.quotas.history_events_max and type not in _TERMINAL:
             raise HistoryIsFull
         previous = frame.last_id if previous_id is None else previous_id
-        self._write(HistoryEvent(id, previous, type, self.now_ms, frame.id, details, internal))
+        event = HistoryEvent(id, previous, type, self.now_ms, frame.id, details, internal)
+        evolve(execution, event)
+        self.events.append(event)
 
     def note(
         self, frame: Frame, type: str, internal: dict[str, Json] | None, previous_id: int = 0
     ) -> None:
         """Write an internal event, which AWS's history does not show."""
-        self._write(HistoryEvent(0, previous_id, type, self.now_ms, frame.id, None, internal))
-
-    def _write(self, event: HistoryEvent) -> None:
+        event = HistoryEvent(0, previous_id, type, self.now_ms, frame.id, None, internal)
         evolve(self.execution, event)
         self.events.append(event)
 
