@@ -169,6 +169,10 @@ class InboxEvent:
     executions: Mapping[str, str]  # trigger name -> execution ARN
 
 
+Outcome: TypeAlias = Callable[[Exception | None], None]
+"""Told, once, what became of a transaction: None when it is durable, else why it is not."""
+
+
 @record
 class Transaction:
     """What must become durable together, or not at all.
@@ -206,6 +210,13 @@ class EventLog(Protocol):
     disk fails, every transaction not yet durable fails with `LogUnavailable` and leaves no trace
     either. Who stops waiting for a transaction does not stop it.
     """
+
+    def submit(self, transaction: Transaction, outcome: Outcome) -> None:
+        """Hand a transaction over; `outcome` is called in the event loop, later and once.
+
+        It is given None when the transaction is durable, else what `commit` fails with.
+        """
+        ...
 
     def commit(self, transaction: Transaction) -> "asyncio.Future[None]":
         """Hand a transaction over; the future is done when it is durable.

@@ -10,7 +10,7 @@ import pytest
 from eventmill.log.memory import MemoryEventLog
 from eventmill.log.sqlite import SqliteEventLog
 from eventmill.model import Json
-from eventmill.ports import EventLog, ExecutionRow, Transaction
+from eventmill.ports import EventLog, ExecutionRow, Outcome, Transaction
 from tests.runtime.virtual_clock import VirtualClock
 from tests.runtime.world import World, settled
 
@@ -357,20 +357,19 @@ class DelayedLog(MemoryEventLog):
     def __init__(self) -> None:
         super().__init__()
         self.delayed = 0
-        self._handed: list[tuple[Transaction, asyncio.Future[None]]] = []
+        self._handed: list[tuple[Transaction, Outcome]] = []
 
-    def commit(self, transaction: Transaction) -> "asyncio.Future[None]":
-        if all(step.execution != self.delayed for step in transaction.steps):
-            return super().commit(transaction)
-        durable: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._handed.append((transaction, durable))
-        return durable
+    def submit(self, transaction: Transaction, outcome: Outcome) -> None:
+        if any(step.execution == self.delayed for step in transaction.steps):
+            self._handed.append((transaction, outcome))
+        else:
+            super().submit(transaction, outcome)
 
     async def release(self) -> None:
         self.delayed = 0
-        for transaction, durable in self._handed:
-            await super().commit(transaction)
-            durable.set_result(None)
+        for transaction, outcome in self._handed:
+            super().submit(transaction, outcome)
+        await super().commit(Transaction())
 
 
 async def test_a_turn_that_comes_while_a_step_is_on_its_way(clock: VirtualClock) -> None:

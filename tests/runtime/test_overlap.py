@@ -3,13 +3,14 @@
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 
 import pytest
 
 from eventmill.errors import LogUnavailable
 from eventmill.events import TriggerEvent
 from eventmill.log.memory import MemoryEventLog
-from eventmill.ports import Delivery, ExecutionRow, Transaction
+from eventmill.ports import Delivery, ExecutionRow, Outcome, Transaction
 from eventmill.runtime.overlap import SKIPPED_KEPT_MAX, skipped
 from eventmill.runtime.router import Router
 from eventmill.triggers.listeners import Listeners
@@ -70,18 +71,15 @@ class Disk(MemoryEventLog):
     fails = False
     held: "asyncio.Future[None] | None" = None  # keeps events from being durable
 
-    def commit(self, transaction: Transaction) -> "asyncio.Future[None]":
+    def submit(self, transaction: Transaction, outcome: Outcome) -> None:
         if self.held is not None and transaction.event is not None:
-            return asyncio.ensure_future(self._later(self.held, transaction))
-        if self.fails:
-            future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-            future.set_exception(LogUnavailable("the disk is full"))
-            return future
-        return super().commit(transaction)
-
-    async def _later(self, held: "asyncio.Future[None]", transaction: Transaction) -> None:
-        await held
-        await super().commit(transaction)
+            late = partial(super().submit, transaction, outcome)
+            self.held.add_done_callback(lambda _: late())
+        elif self.fails:
+            refused = LogUnavailable("the disk is full")
+            asyncio.get_running_loop().call_soon(outcome, refused)
+        else:
+            super().submit(transaction, outcome)
 
 
 @asynccontextmanager

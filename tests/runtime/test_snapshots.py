@@ -12,7 +12,7 @@ from eventmill.log.memory import MemoryEventLog
 from eventmill.log.sqlite import SqliteEventLog
 from eventmill.machine.snapshot import LAYOUT
 from eventmill.model import Json
-from eventmill.ports import EventLog, Snapshot, Transaction
+from eventmill.ports import EventLog, Outcome, Snapshot, Transaction
 from eventmill.runtime import loading
 from eventmill.runtime.snapshots import SnapshotRule
 from tests.runtime.virtual_clock import VirtualClock
@@ -54,9 +54,9 @@ class CountingLog(MemoryEventLog):
             self.steps_read.append(len(history.bodies))
             yield history
 
-    def commit(self, transaction: Transaction) -> Any:
+    def submit(self, transaction: Transaction, outcome: Outcome) -> None:
         self.snapshots += transaction.snapshots
-        return super().commit(transaction)
+        super().submit(transaction, outcome)
 
 
 async def asleep(world: World, execution: int, *, steps: int) -> None:

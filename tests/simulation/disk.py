@@ -8,12 +8,14 @@ from typing import TypeVar
 
 from eventmill.errors import AppendConflict, LogUnavailable
 from eventmill.log.memory import MemoryEventLog
+from eventmill.log.outcomes import awaited
 from eventmill.ports import (
     ChildHistory,
     ExecutionHistory,
     ExecutionRow,
     InboxEvent,
     MapRunRow,
+    Outcome,
     Progress,
     Snapshot,
     StepRow,
@@ -26,7 +28,7 @@ _T = TypeVar("_T")
 _SHOCKS_MAX = 3
 _SHOCK_AFTER_MS = 100  # in the middle of the pause that follows a refusal
 _SHOCK_MS = -3_600_000
-_Handed = tuple[Transaction, "asyncio.Future[None]"]
+_Handed = tuple[Transaction, Outcome]
 
 
 class Disk:
@@ -122,15 +124,20 @@ class Connection:
             for transaction, _ in self._handed[:kept]:
                 self._disk.store(transaction)
 
+    def submit(self, transaction: Transaction, outcome: Outcome) -> None:
+        """See `EventLog.submit`."""
+        if self._is_dead:
+            return
+        self._handed.append((transaction, outcome))
+        self._disk.trace.note(f"handed over: {described(transaction)}")
+        if not self._is_writing:
+            self._is_writing = True
+            self._later(self._write)
+
     def commit(self, transaction: Transaction) -> "asyncio.Future[None]":
         """See `EventLog.commit`."""
-        durable: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        if not self._is_dead:
-            self._handed.append((transaction, durable))
-            self._disk.trace.note(f"handed over: {described(transaction)}")
-            if not self._is_writing:
-                self._is_writing = True
-                self._later(self._write)
+        durable, outcome = awaited()
+        self.submit(transaction, outcome)
         return durable
 
     def _later(self, work: Callable[[], None]) -> None:
@@ -147,7 +154,7 @@ class Connection:
         if self._disk.is_full or self._chaos.strikes(self._chaos.plan.refusal):
             self._later(partial(self._refuse, batch))
             return
-        told = [(durable, self._store(transaction)) for transaction, durable in batch]
+        told = [(outcome, self._store(transaction)) for transaction, outcome in batch]
         loop = asyncio.get_running_loop()
         # The memory log stores in the next turn, and says so in the one after it.
         tell = partial(self._later, partial(self._tell, told))
@@ -160,9 +167,9 @@ class Connection:
         self._is_writing = False
         refused, self._handed = [*batch, *self._handed], []
         self._disk.trace.note(f"disk: refuses {len(refused)} transactions")
-        for _, durable in refused:
-            if not durable.done():
-                durable.set_exception(LogUnavailable("disk full"))
+        loop = asyncio.get_running_loop()
+        for _, outcome in refused:
+            loop.call_soon(outcome, LogUnavailable("disk full"))
         self._disk.refused()
 
     def _store(self, transaction: Transaction) -> "asyncio.Future[None]":
@@ -177,18 +184,13 @@ class Connection:
             return _failed(AppendConflict(step.execution, expected=step.step - 1, actual=step.step))
         return self._disk.store(transaction)
 
-    def _tell(self, told: Sequence[tuple["asyncio.Future[None]", "asyncio.Future[None]"]]) -> None:
+    def _tell(self, told: Sequence[tuple[Outcome, "asyncio.Future[None]"]]) -> None:
         if self._is_dead:
             return
         self._is_writing = False
-        for durable, stored in told:
-            error = stored.exception()
-            if durable.done():
-                continue
-            if error is None:
-                durable.set_result(None)
-            else:
-                durable.set_exception(error)
+        loop = asyncio.get_running_loop()
+        for outcome, stored in told:
+            loop.call_soon(_pass_on, outcome, stored)
         if self._handed:
             self._is_writing = True
             self._later(self._write)
@@ -339,6 +341,12 @@ def described(transaction: Transaction) -> str:
 
 def _short(execution: int) -> str:
     return f"{execution >> 20 & 0xFFFFFF:06x}+{execution & 0xFFFFF}"
+
+
+def _pass_on(outcome: Outcome, stored: "asyncio.Future[None]") -> None:
+    error = stored.exception()
+    assert error is None or isinstance(error, Exception)
+    outcome(error)
 
 
 def _failed(error: Exception) -> "asyncio.Future[None]":

@@ -9,15 +9,16 @@ the batches.
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from queue import SimpleQueue
-from typing import Any, Final, TypeAlias, TypeVar
+from typing import Final, TypeAlias, TypeVar
 
 from eventmill.errors import LogDamaged, LogError, LogUnavailable
 from eventmill.log.connection import Connection, uninterrupted
+from eventmill.log.outcomes import awaited
 from eventmill.log.writer import Writer
-from eventmill.ports import Transaction
+from eventmill.ports import Outcome, Transaction
 
 _T = TypeVar("_T")
 
@@ -31,31 +32,28 @@ class _Batch:
     def __init__(self, generation: int) -> None:
         self.generation = generation
         self.transactions: list[Transaction] = []
-        self.futures: list[asyncio.Future[None]] = []
         self.bytes = 0
 
-    def add(self, transaction: Transaction, durable: "asyncio.Future[None]") -> None:
+    def add(self, transaction: Transaction) -> None:
         self.transactions.append(transaction)
-        self.futures.append(durable)
         for step in transaction.steps:
             self.bytes += len(step.body)
 
     @property
     def is_full(self) -> bool:
-        return len(self.futures) >= _TRANSACTIONS_MAX or self.bytes >= _BODY_BYTES_MAX
+        return len(self.transactions) >= _TRANSACTIONS_MAX or self.bytes >= _BODY_BYTES_MAX
 
     def takes(self, job: "_Job | None") -> bool:
         """Whether a job that waits behind this batch is one that can be written with it."""
         return (
             isinstance(job, _Batch)
             and job.generation == self.generation
-            and len(self.futures) + len(job.futures) <= _TRANSACTIONS_MAX
+            and len(self.transactions) + len(job.transactions) <= _TRANSACTIONS_MAX
             and self.bytes + job.bytes <= _BODY_BYTES_MAX
         )
 
     def join(self, batch: "_Batch") -> None:
         self.transactions += batch.transactions
-        self.futures += batch.futures
         self.bytes += batch.bytes
 
 
@@ -73,11 +71,12 @@ class GroupCommit:
         self._loop = asyncio.get_running_loop()
         self._owner = asyncio.current_task()
         self._gathered = _Batch(0)
+        self._outcomes: list[Outcome] = []  # of what is gathered
         # Jobs for the writer's thread, for each of which the bell rings; None is the last.
         self._jobs: deque[_Job | None] = deque()
         self._bell: SimpleQueue[None] = SimpleQueue()
-        # Who waits for a job that has not come back.
-        self._waiting: set[asyncio.Future[Any]] = set()
+        # Who is to be told of the transactions and jobs that were handed over, in their order.
+        self._waiting: deque[Outcome] = deque()
         # Grows when the loop learns that transactions are lost. What it has handed over before may
         # build on them, so the writer's thread refuses all of that generation.
         self._generation = 0
@@ -110,18 +109,18 @@ class GroupCommit:
                     self._owner.uncancel()
                 raise
 
-    def submit(self, transaction: Transaction) -> "asyncio.Future[None]":
-        """See `EventLog.commit`."""
-        durable: asyncio.Future[None] = self._loop.create_future()
+    def submit(self, transaction: Transaction, outcome: Outcome) -> None:
+        """See `EventLog.submit`."""
         if self._closed:
-            durable.set_exception(LogUnavailable(f"the log {self._connection.path} is closed"))
-            return durable
-        if not self._gathered.futures:
+            self._loop.call_soon(outcome, self._is_closed())
+            return
+        gathered = self._gathered
+        if not gathered.transactions:
             self._loop.call_soon(self._hand_over)
-        self._gathered.add(transaction, durable)
-        if self._gathered.is_full:
+        gathered.add(transaction)
+        self._outcomes.append(outcome)
+        if gathered.is_full:
             self._hand_over()
-        return durable
 
     async def carry_out(self, work: Callable[[Writer], _T]) -> _T:
         """Have `Writer.carry_out` do `work` between two batches, in the writer's thread.
@@ -134,27 +133,33 @@ class GroupCommit:
             LogDamaged: The file is damaged; likewise.
         """
         if self._closed:
-            raise LogUnavailable(f"the log {self._connection.path} is closed")
-        done: asyncio.Future[_T] = self._loop.create_future()
+            raise self._is_closed()
+        results: list[_T] = []
 
         def job(writer: Writer) -> None:
             try:
-                result = writer.carry_out(work)
+                results.append(writer.carry_out(work))
             except (LogUnavailable, LogDamaged) as error:
-                self._report(self._failed, [done], error)
+                self._report(self._tell, [error])
             else:
-                self._report(self._done, [done], [result])
+                self._report(self._tell, [None])
 
         self._hand_over()
-        self._waiting.add(done)
+        done, outcome = awaited()
+        self._waiting.append(outcome)
         self._put(job)
-        return await done
+        await done
+        return results[0]
+
+    def _is_closed(self) -> LogUnavailable:
+        return LogUnavailable(f"the log {self._connection.path} is closed")
 
     def _hand_over(self) -> None:
         batch = self._gathered
-        if batch.futures:
+        if batch.transactions:
             self._gathered = _Batch(self._generation)
-            self._waiting.update(batch.futures)
+            self._waiting += self._outcomes
+            self._outcomes = []
             self._put(batch)
 
     def _put(self, job: _Job | None) -> None:
@@ -183,57 +188,45 @@ class GroupCommit:
 
     def _commit(self, writer: Writer, batch: _Batch) -> None:
         if self._refused is not None and self._refused[0] == batch.generation:
-            self._report(self._lost, batch.futures, self._refused[1], batch.generation)
+            self._report_lost(batch, self._refused[1])
             return
         try:
             refusals = writer.commit(batch.transactions)
         except (LogUnavailable, LogDamaged) as error:
             self._refused = batch.generation, error
-            self._report(self._lost, batch.futures, error, batch.generation)
+            self._report_lost(batch, error)
         else:
-            self._report(self._committed, batch.futures, refusals)
+            self._report(self._tell, refusals)
 
-    def _report(self, outcome: Callable[..., None], *arguments: object) -> None:
-        self._loop.call_soon_threadsafe(outcome, *arguments)
+    def _report_lost(self, batch: _Batch, error: LogError) -> None:
+        self._report(self._lost, len(batch.transactions), error, batch.generation)
+
+    def _report(self, to: Callable[..., None], *arguments: object) -> None:
+        self._loop.call_soon_threadsafe(to, *arguments)
 
     # In the loop again
 
-    def _committed(
-        self, futures: Sequence["asyncio.Future[None]"], refusals: Sequence[Exception | None]
-    ) -> None:
-        self._waiting.difference_update(futures)
-        for durable, refused in zip(futures, refusals, strict=True):
-            if durable.done():
-                continue
-            if refused is None:
-                durable.set_result(None)
-            else:
-                durable.set_exception(refused)
+    def _tell(self, refusals: Sequence[Exception | None]) -> None:
+        """So many transactions and jobs have come back: durable, or refused."""
+        told = [self._waiting.popleft() for _ in refusals]
+        self._tell_each(zip(told, refusals, strict=True))
 
-    def _lost(
-        self, futures: Sequence["asyncio.Future[None]"], error: LogError, generation: int
-    ) -> None:
-        self._failed(futures, error)
+    def _tell_each(self, told: Iterator[tuple[Outcome, Exception | None]]) -> None:
+        try:
+            for outcome, refused in told:
+                outcome(refused)
+        except BaseException:
+            self._loop.call_soon(self._tell_each, told)  # the mistake of one is not the others'
+            raise
+
+    def _lost(self, count: int, error: LogError, generation: int) -> None:
+        lost = [self._waiting.popleft() for _ in range(count)]
         if generation == self._generation:
             self._generation += 1
-            gathered = self._gathered.futures
-            self._gathered = _Batch(self._generation)
-            self._failed(gathered, error)
-
-    def _done(self, futures: Sequence["asyncio.Future[_T]"], results: Sequence[_T]) -> None:
-        self._waiting.difference_update(futures)
-        for done, result in zip(futures, results, strict=True):
-            if not done.done():
-                done.set_result(result)
-
-    def _failed(self, futures: Iterable["asyncio.Future[Any]"], error: LogError) -> None:
-        for future in futures:
-            self._waiting.discard(future)
-            if not future.done():
-                # One error for each, since a traceback grows in every place that raises it.
-                each = type(error)(*error.args)
-                each.__cause__ = error.__cause__
-                future.set_exception(each)
+            lost += self._outcomes
+            self._gathered, self._outcomes = _Batch(self._generation), []
+        # One error for each, since a traceback grows in every place that raises it.
+        self._tell_each((outcome, _again(error)) for outcome in lost)
 
     def _give_up(self, work: "asyncio.Task[None]") -> None:
         """Our own mistake. Nobody may wait for ever, and nothing more may be written."""
@@ -243,4 +236,10 @@ class GroupCommit:
         if self._owner is not None:
             self._owner.cancel()
         error = LogUnavailable("the log's writer has failed")
-        self._lost(list(self._waiting), error, self._generation)
+        self._lost(len(self._waiting), error, self._generation)
+
+
+def _again(error: LogError) -> LogError:
+    each = type(error)(*error.args)
+    each.__cause__ = error.__cause__
+    return each

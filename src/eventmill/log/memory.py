@@ -11,6 +11,7 @@ from typing import TypeVar
 from eventmill.errors import AppendConflict, DuplicateEvent, LogUnavailable
 from eventmill.log import records
 from eventmill.log.chain import GENESIS, Link, link
+from eventmill.log.outcomes import awaited
 from eventmill.model import Payload, Payloads
 from eventmill.ports import (
     ChildHistory,
@@ -18,6 +19,7 @@ from eventmill.ports import (
     ExecutionRow,
     InboxEvent,
     MapRunRow,
+    Outcome,
     Progress,
     Snapshot,
     StepRow,
@@ -27,7 +29,7 @@ from eventmill.ports import (
 
 _K = TypeVar("_K")
 _V = TypeVar("_V")
-_Pending = tuple[Transaction, "asyncio.Future[None]"]
+_Pending = tuple[Transaction, Outcome]
 
 
 def _never(_transaction: Transaction) -> None:
@@ -60,15 +62,18 @@ class MemoryEventLog:
         self._children: dict[tuple[int, int], list[int]] = {}  # in order of their indexes
         self._snapshots: dict[int, Snapshot] = {}
 
-    def commit(self, transaction: Transaction) -> "asyncio.Future[None]":
-        """See `EventLog.commit`."""
+    def submit(self, transaction: Transaction, outcome: Outcome) -> None:
+        """See `EventLog.submit`."""
         positive = all(row.id > 0 for row in transaction.created)
         assert positive, "the chain links events of the inbox as execution 0"
-        loop = asyncio.get_running_loop()
-        durable: asyncio.Future[None] = loop.create_future()
         if not self._pending:
-            loop.call_soon(self._flush)
-        self._pending.append((transaction, durable))
+            asyncio.get_running_loop().call_soon(self._flush)
+        self._pending.append((transaction, outcome))
+
+    def commit(self, transaction: Transaction) -> "asyncio.Future[None]":
+        """See `EventLog.commit`."""
+        durable, outcome = awaited()
+        self.submit(transaction, outcome)
         return durable
 
     async def read(self, execution: int, *, after_step: int = 0) -> Sequence[StepRow]:
@@ -234,19 +239,15 @@ class MemoryEventLog:
 
     def _flush(self) -> None:
         pending, self._pending = self._pending, []
+        loop = asyncio.get_running_loop()
         lost: Exception | None = None
-        for transaction, durable in pending:
+        for transaction, outcome in pending:
             error = lost or self._fail(transaction) or self._refusal(transaction)
             if isinstance(error, LogUnavailable):
                 lost = error
             if error is None:
                 self._apply(transaction)
-            if durable.done():
-                continue
-            if error is None:
-                durable.set_result(None)
-            else:
-                durable.set_exception(error)
+            loop.call_soon(outcome, error)
 
     def _refusal(self, transaction: Transaction) -> Exception | None:
         try:

@@ -15,6 +15,7 @@ from eventmill.log.checkpoints import Checkpoint, Sign, store_checkpoint
 from eventmill.log.connection import Connection, connected
 from eventmill.log.database import open_for_reading, open_for_writing
 from eventmill.log.group_commit import GroupCommit
+from eventmill.log.outcomes import awaited
 from eventmill.log.writer import Writer
 from eventmill.ports import (
     ChildHistory,
@@ -22,6 +23,7 @@ from eventmill.ports import (
     ExecutionRow,
     InboxEvent,
     MapRunRow,
+    Outcome,
     Progress,
     Snapshot,
     StepRow,
@@ -86,13 +88,23 @@ class SqliteEventLog:
             reader = await stack.enter_async_context(opened)
             yield cls(path, reader, writing)
 
+    def submit(self, transaction: Transaction, outcome: Outcome) -> None:
+        """See `EventLog.submit`.
+
+        Raises:
+            LogUnavailable: The log was opened with `read_only`.
+        """
+        self._writer().submit(transaction, outcome)
+
     def commit(self, transaction: Transaction) -> "asyncio.Future[None]":
         """See `EventLog.commit`.
 
         Raises:
             LogUnavailable: The log was opened with `read_only`.
         """
-        return self._writer().submit(transaction)
+        durable, outcome = awaited()
+        self.submit(transaction, outcome)
+        return durable
 
     @property
     def path(self) -> Path:

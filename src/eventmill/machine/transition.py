@@ -216,10 +216,12 @@ def _end_full_history(decision: Decision) -> None:
 
 
 def _commands(execution: Execution, events: list[HistoryEvent]) -> list[Command]:
-    commands: list[Command] = [CancelTask(task=id) for id in execution.abandoned]
-    commands += [CancelMap(map_run=id) for id in execution.abandoned_runs]
-    execution.abandoned.clear()
-    execution.abandoned_runs.clear()
+    commands: list[Command] = []
+    if execution.abandoned or execution.abandoned_runs:
+        commands += [CancelTask(task=id) for id in execution.abandoned]
+        commands += [CancelMap(map_run=id) for id in execution.abandoned_runs]
+        execution.abandoned.clear()
+        execution.abandoned_runs.clear()
     for event in events:
         if event.type in task.SCHEDULED and event.id in execution.tasks:
             commands.append(task.run_task(execution, execution.tasks[event.id]))

@@ -1,8 +1,6 @@
 """Those who wait for the end of an execution."""
 
 import asyncio
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 from eventmill.ports import ExecutionRow
 
@@ -16,19 +14,19 @@ class Ends:
     def __len__(self) -> int:
         return len(self._waiting)
 
-    @contextmanager
-    def awaited(self, execution: int) -> Iterator["asyncio.Future[ExecutionRow]"]:
-        """Inside the block, a future that `came` gives the row of the execution."""
+    def of(self, execution: int) -> "asyncio.Future[ExecutionRow]":
+        """A future that `came` gives the row of the execution; give it back with `leave`."""
         end: asyncio.Future[ExecutionRow] = asyncio.get_running_loop().create_future()
         self._waiting.setdefault(execution, []).append(end)
-        try:
-            yield end
-        finally:
-            waiting = self._waiting.get(execution)
-            if waiting is not None and end in waiting:  # else it has come
-                waiting.remove(end)
-                if not waiting:
-                    del self._waiting[execution]
+        return end
+
+    def leave(self, execution: int, end: "asyncio.Future[ExecutionRow]") -> None:
+        """Nobody waits with this future any more."""
+        waiting = self._waiting.get(execution)
+        if waiting is not None and end in waiting:  # else it has come
+            waiting.remove(end)
+            if not waiting:
+                del self._waiting[execution]
 
     def is_awaited(self, execution: int) -> bool:
         """Whether anybody waits for the end of an execution."""

@@ -9,6 +9,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Final, Protocol
 
 from eventmill.arn import Home
@@ -229,13 +230,16 @@ class Engine:
         Raises:
             ExecutionDoesNotExist: There is none with this id.
         """
-        with self._ends.awaited(execution) as end:
+        end = self._ends.of(execution)
+        try:
             if execution in self._live:
                 return await end  # it has not been announced yet
             row = await self._events.execution_by_id(execution)
             if row is None:
                 raise ExecutionDoesNotExist(f"Execution Does Not Exist: '{execution}'")
             return row if row.status != RUNNING else await end
+        finally:
+            self._ends.leave(execution, end)
 
     def _absorb(self, live: Live, fact: Fact, taken: Taken) -> None:
         now_ms = self._clock.now_ms()
@@ -259,8 +263,7 @@ class Engine:
             else self._snapshot_rule.taken(live, leaves=due_ms is not None),
         )
         live.timer_ms = due_ms
-        future = self._events.commit(transaction)
-        future.add_done_callback(lambda done: self._committed(live, step, taken, done))
+        self._events.submit(transaction, partial(self._committed, live, step, taken))
 
     def _old_news(self, live: Live, fact: Fact, taken: Taken) -> None:
         """Answer a fact that changes nothing, once all that makes it old news is durable."""
@@ -268,13 +271,9 @@ class Engine:
             taken(False)
             return
         # Transactions become durable in order, so an empty one says that all before it are.
-        future = self._events.commit(Transaction())
-        future.add_done_callback(lambda done: self._is_old(live, fact, taken, done))
+        self._events.submit(Transaction(), partial(self._is_old, live, fact, taken))
 
-    def _is_old(self, live: Live, fact: Fact, taken: Taken, done: "asyncio.Future[None]") -> None:
-        if done.cancelled():
-            return
-        error = done.exception()
+    def _is_old(self, live: Live, fact: Fact, taken: Taken, error: Exception | None) -> None:
         if error is None and self._live.get(live.id) is live:
             taken(False)
         elif error is None or isinstance(error, LogUnavailable):
@@ -293,13 +292,8 @@ class Engine:
             return NEVER_MS
         return due_ms if due_ms > self._clock.now_ms() + self._stay_ms else None
 
-    def _committed(
-        self, live: Live, step: Step, taken: Taken, done: "asyncio.Future[None]"
-    ) -> None:
+    def _committed(self, live: Live, step: Step, taken: Taken, error: Exception | None) -> None:
         live.in_flight -= 1
-        if done.cancelled():
-            return
-        error = done.exception()
         if error is None:
             taken(not isinstance(step.fact, TimeReached))  # what comes too late counts as that
             self._act(live, step)
@@ -448,14 +442,11 @@ class Engine:
     def _set_timer(self, live: Live, due_ms: int | None) -> None:
         live.timer_ms = due_ms
         live.in_flight += 1
-        future = self._events.commit(Transaction(timers={live.id: due_ms}))
-        future.add_done_callback(lambda done: self._timer_set(live, done))
+        transaction = Transaction(timers={live.id: due_ms})
+        self._events.submit(transaction, partial(self._timer_set, live))
 
-    def _timer_set(self, live: Live, done: "asyncio.Future[None]") -> None:
+    def _timer_set(self, live: Live, error: Exception | None) -> None:
         live.in_flight -= 1
-        if done.cancelled():
-            return
-        error = done.exception()
         if error is None:
             if live.in_flight == 0:
                 self._rest(live)
@@ -470,8 +461,7 @@ class Engine:
             taken(False)
         if timer_ms is not None:
             # Nobody must be woken by it again; if it cannot be removed now, it will be next time.
-            removed = self._events.commit(Transaction(timers={execution: None}))
-            removed.add_done_callback(lambda done: done.cancelled() or done.exception())
+            self._events.submit(Transaction(timers={execution: None}), lambda _: None)
 
     def close(self) -> None:
         """Begin nothing more; what was acknowledged is in the log."""

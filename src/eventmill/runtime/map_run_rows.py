@@ -16,17 +16,19 @@ def map_runs_begun(execution: int, step: Step) -> Sequence[MapRunRow]:
 
 def map_runs_changed(execution: int, step: Step) -> dict[tuple[int, int], MapRunChange]:
     """The Map Runs that a step ends."""
-    ended = {
-        command.map_run: "ABORTED" for command in step.commands if isinstance(command, CancelMap)
-    }
+    changes: dict[tuple[int, int], MapRunChange] = {}
+    for command in step.commands:
+        if isinstance(command, CancelMap):
+            changes[execution, command.map_run] = _end("ABORTED", step)
     if isinstance(step.fact, MapRunSucceeded):
-        ended[step.fact.map_run] = "SUCCEEDED"
+        changes[execution, step.fact.map_run] = _end("SUCCEEDED", step)
     elif isinstance(step.fact, MapRunFailed):
-        ended[step.fact.map_run] = "FAILED"
-    return {
-        (execution, map_run): MapRunChange(status=status, stop_ms=step.at_ms)
-        for map_run, status in ended.items()
-    }
+        changes[execution, step.fact.map_run] = _end("FAILED", step)
+    return changes
+
+
+def _end(status: str, step: Step) -> MapRunChange:
+    return MapRunChange(status=status, stop_ms=step.at_ms)
 
 
 def _row(execution: int, event: HistoryEvent) -> MapRunRow:

@@ -3,6 +3,7 @@
 import asyncio
 import secrets
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from random import Random
 from typing import TypeAlias
 
@@ -93,14 +94,13 @@ class Starting:
         """Begin executions that were admitted; see `Engine.start`."""
         try:
             begun, transaction = self._begun(starts, event, sensor_state)
-            durable = self._events.commit(transaction)
+            known: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self._events.submit(transaction, partial(self._started, begun, known))
         except BaseException:
             self._admission.leave(weight(starts))
             raise
         for live, _, _ in begun:
             self._loading.expect(live.id)
-        known: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        durable.add_done_callback(lambda done: self._started(begun, known, done))
         await known
         self._catalog.stored(start.machine for start in starts)
         return transaction.created
@@ -171,9 +171,8 @@ class Starting:
         self,
         begun: Sequence[_Begun],
         known: "asyncio.Future[None]",
-        done: "asyncio.Future[None]",
+        error: Exception | None,
     ) -> None:
-        error = done.exception()
         if not known.done():  # whoever asked may have gone
             known.set_result(None) if error is None else known.set_exception(error)
         for live, step, _ in begun:
