@@ -18,7 +18,7 @@ PACKAGE: Final = "src/eventmill/"
 LAYERS: Final = (
     ("instant", "model", "faults"),
     ("errors", "events", "arn", "handler"),
-    ("query",),
+    ("query", "cloud_events"),
     ("asl", "patterns", "schedules"),
     ("triggers",),
     ("machine",),

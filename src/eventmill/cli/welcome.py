@@ -14,6 +14,7 @@ from eventmill.model import Json
 from eventmill.runtime.supervisor import Watch
 from eventmill.runtime.system import System
 from eventmill.triggers.filesystem import FilesystemSource
+from eventmill.triggers.kafka import KafkaSource
 from eventmill.triggers.schedule import ScheduleSource
 from eventmill.triggers.sources import Source
 from eventmill.triggers.trigger import Trigger
@@ -72,12 +73,19 @@ def _watched(system: System) -> Iterator[str]:
         target = f"→ {_machine(trigger)}  by {trigger.name}"
         if isinstance(source, ScheduleSource):
             yield f"{source.expression}  {source.timezone} {target}{disabled}"
+        elif isinstance(source, KafkaSource):
+            yield f"{_topics(source)} {target}{disabled}"
         else:
             folder = _folder(system, source)
             missing = "" if folder.is_dir() else "  (this folder is missing)"
             yield f"{folder}  {_files(source)} {target}{missing}{disabled}"
     if len(triggers) > _WATCHED_SHOWN_MAX:
         yield f"… and {len(triggers) - _WATCHED_SHOWN_MAX:,} more"
+
+
+def _topics(source: KafkaSource) -> str:
+    topics = " ".join([*source.topics, *(f"/{each}/" for each in source.topic_patterns)])
+    return f"{source.bootstrap_servers[0]}  {topics}"
 
 
 def _files(source: FilesystemSource) -> str:
@@ -128,6 +136,13 @@ def _watch_document(system: System, watch: Watch) -> dict[str, Json]:
 def _source_document(system: System, source: Source) -> dict[str, Json]:
     if isinstance(source, ScheduleSource):
         return {"scheduleExpression": source.expression, "timezone": source.timezone}
+    if isinstance(source, KafkaSource):
+        return {
+            "bootstrapServers": [*source.bootstrap_servers],
+            "topics": [*source.topics],
+            "topicPatterns": [*source.topic_patterns],
+            "consumerGroupId": source.consumer_group_id or None,
+        }
     return {
         "folder": str(_folder(system, source)),
         "include": [*source.include],

@@ -14,6 +14,7 @@ from eventmill.model import Json, Quotas, decode_json, record
 from eventmill.runtime.documents import YAML_SUFFIXES, Document, read_document
 from eventmill.runtime.findings import ERROR, Finding, from_diagnostic, from_line
 from eventmill.runtime.settings import SETTINGS_FILE, Settings
+from eventmill.triggers.kafka import KafkaSource
 from eventmill.triggers.schedule import ScheduleSource
 from eventmill.triggers.sources import Source
 from eventmill.triggers.trigger import InvalidTrigger, Trigger, parse_trigger
@@ -204,6 +205,9 @@ def _at_odds(path: Path, first: Path, source: Source) -> Finding:
     if isinstance(source, ScheduleSource):
         what = "has the schedule of"
         fields = "EndDate, FlexibleTimeWindow or CatchUp; give both the same, or each a Name"
+    elif isinstance(source, KafkaSource):
+        what = "reads the same messages as"
+        fields = "Source; give both the same, or each a Name"
     else:
         what = "watches the same files as"
         fields = "StableSeconds or ScanSeconds; give both the same"

@@ -8,7 +8,7 @@ from importlib import import_module
 from typing import Final
 
 from eventmill.datasets.stored import StoredDatasets
-from eventmill.errors import LogUnavailable
+from eventmill.errors import LogUnavailable, SettingsError
 from eventmill.executors.answers import RESPONSE_BYTES_MAX
 from eventmill.executors.inline import InlineExecutor
 from eventmill.executors.pool import WorkerPool
@@ -43,6 +43,7 @@ from eventmill.runtime.turns import Turns, handler_gates
 from eventmill.runtime.work import Dispatch
 from eventmill.sensors.filesystem import FilesystemSensor
 from eventmill.sensors.schedule import ScheduleSensor
+from eventmill.triggers.kafka import KafkaSource
 from eventmill.triggers.listeners import Listeners
 from eventmill.triggers.schedule import ScheduleSource
 from eventmill.triggers.sources import Source
@@ -80,6 +81,7 @@ async def running(
     Raises:
         LogError: The data folder is in use, damaged, of a newer version or cannot be written.
         ObjectStoreError: The settings name no object store that can be opened.
+        SettingsError: A trigger's source needs a driver that is not installed.
     """
     async with AsyncExitStack() as stack:
         clock = SystemClock()
@@ -269,7 +271,27 @@ def _sensor(
         return ScheduleSensor(
             source, home=settings.home, clock=clock, remember=remember, paused=paused
         )
+    if isinstance(source, KafkaSource):
+        return _kafka_sensor(settings, source, clock, log)
     return FilesystemSensor(source, project=settings.project, home=settings.home, clock=clock)
+
+
+def _kafka_sensor(settings: Settings, source: KafkaSource, clock: Clock, log: EventLog) -> Sensor:
+    async def remember(state: Mapping[str, bytes | None]) -> None:
+        kept = {(source.name, key): value for key, value in state.items()}
+        await log.commit(Transaction(sensor_state=kept))
+
+    try:
+        # Who reads no topics shall not wait for the driver, nor need it.
+        module = import_module("eventmill.sensors.kafka.sensor")
+    except ModuleNotFoundError as error:
+        raise SettingsError(
+            f"triggers of Kafka need {error.name}: pip install 'eventmill[kafka]'"
+        ) from error
+    sensor: Sensor = module.KafkaSensor(
+        source, project=settings.project, home=settings.home, clock=clock, remember=remember
+    )
+    return sensor
 
 
 class _Background:

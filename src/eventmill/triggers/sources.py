@@ -5,12 +5,14 @@ from typing import Final, TypeAlias
 
 from eventmill.triggers.fields import Fields
 from eventmill.triggers.filesystem import FilesystemSource, parse_filesystem
+from eventmill.triggers.kafka import KafkaSource, parse_kafka
 from eventmill.triggers.schedule import ScheduleSource, parse_schedule
 
-Source: TypeAlias = FilesystemSource | ScheduleSource
+Source: TypeAlias = FilesystemSource | KafkaSource | ScheduleSource
 
 _SOURCES: Final[dict[str, Callable[[Fields], Source]]] = {
     "filesystem": parse_filesystem,
+    "kafka": parse_kafka,
     "schedule": parse_schedule,
 }
 
