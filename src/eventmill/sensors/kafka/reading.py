@@ -66,6 +66,7 @@ class Reading:
         self._places: dict[Partition, Place] = {}  # of those that are read now
         self._committed: dict[Partition, int] = {}
         self._uncommitted = asyncio.Event()
+        self._taking: asyncio.Task[None] | None = None
         self._busy = asyncio.Lock()  # held while places change
         self._failure: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._missing: set[str] = set()
@@ -124,13 +125,23 @@ class Reading:
             await self._stop()
 
     async def _stop(self) -> None:
+        if self._taking is not None and not self._taking.done():
+            await asyncio.wait({self._taking}, timeout=_STOP_SECONDS)
+            self._taking.cancel()
         with suppress(KafkaError, TimeoutError):
             async with asyncio.timeout(_STOP_SECONDS):
                 await self._commit()
-        with suppress(KafkaError, TimeoutError):
-            async with asyncio.timeout(_STOP_SECONDS):
-                await self._consumer.stop()
+        await self._close_consumer()
         await self._metadata.close()
+
+    async def _close_consumer(self) -> None:
+        # In a task of its own, since it ends as cancelled when a request of it is being tried
+        # again (aiokafka 0.14), and then it leaves its connections open.
+        stopping = asyncio.ensure_future(self._consumer.stop())
+        await asyncio.wait({stopping}, timeout=_STOP_SECONDS)
+        if not stopping.done() or stopping.cancelled() or stopping.exception() is not None:
+            stopping.cancel()
+            await self._consumer._client.close()
 
     async def _fail(self) -> None:
         await self._failure
@@ -217,8 +228,10 @@ class Reading:
                 await self._clock.pause(_AGAIN_MS)
             else:
                 if fetched:
-                    async with self._busy:
-                        await self._take(self._news(fetched))
+                    # Who is cancelled meanwhile still sees it through, in `_stop`: messages that
+                    # are on their way into our log would otherwise not be told to the group.
+                    self._taking = asyncio.ensure_future(self._take(fetched))
+                    await asyncio.shield(self._taking)
 
     def _news(self, fetched: Mapping[TopicPartition, Sequence[Message]]) -> list[Message]:
         """The messages that were not read yet, of partitions that are still ours."""
@@ -230,20 +243,22 @@ class Reading:
             if message.offset >= place.offset
         ]
 
-    async def _take(self, messages: Sequence[Message]) -> None:
-        events = await self._events(messages)
-        deliveries = []
-        places: dict[Partition, Place] = {}
-        for message, event in zip(messages, events, strict=True):
-            partition = Partition(message.topic, message.partition)
-            place = Place(offset=message.offset + 1, life=self._places[partition].life)
-            places[partition] = place
-            deliveries.append(Delivery(event=event, state={key(partition): place.encoded()}))
-            if event.detail_type == REJECTED and event.source == SOURCE:
-                await self._letters.send(message, str(event.detail["reason"]))
-        await self._publish_all(deliveries)
-        point("after-acknowledge")
-        self._read_up_to(places)
+    async def _take(self, fetched: Mapping[TopicPartition, Sequence[Message]]) -> None:
+        async with self._busy:
+            messages = self._news(fetched)
+            events = await self._events(messages)
+            deliveries = []
+            places: dict[Partition, Place] = {}
+            for message, event in zip(messages, events, strict=True):
+                partition = Partition(message.topic, message.partition)
+                place = Place(offset=message.offset + 1, life=self._places[partition].life)
+                places[partition] = place
+                deliveries.append(Delivery(event=event, state={key(partition): place.encoded()}))
+                if event.detail_type == REJECTED and event.source == SOURCE:
+                    await self._letters.send(message, str(event.detail["reason"]))
+            await self._publish_all(deliveries)
+            point("after-acknowledge")
+            self._read_up_to(places)
 
     async def _events(self, messages: Sequence[Message]) -> list[TriggerEvent]:
         await self._messages.prepare(messages)

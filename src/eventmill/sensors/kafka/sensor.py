@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from aiokafka.errors import KafkaError
+from aiokafka.errors import KafkaConnectionError, KafkaError
 
 from eventmill.arn import Home
 from eventmill.errors import SensorError
@@ -107,6 +107,13 @@ class KafkaSensor:
                 await self._reading.run()
         except (KafkaError, OSError) as error:
             servers = ", ".join(source.bootstrap_servers)
-            raise SensorError(f"cannot read from {servers}: {error}") from error
+            raise SensorError(f"cannot read from {servers}: {_reason(error)}") from error
         finally:
             self._reading = None
+
+
+def _reason(error: Exception) -> str:
+    """What is wrong, in a form that stays the same as long as that does."""
+    if isinstance(error, KafkaConnectionError):
+        return "no broker can be reached"
+    return str(error) or type(error).__name__
