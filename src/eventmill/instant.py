@@ -5,6 +5,8 @@ from datetime import datetime, timedelta, timezone
 from typing import Final
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=timezone.utc)
+# Without its zone, which would be written as +00:00.
+_EPOCH_UTC: Final = datetime(1970, 1, 1)
 
 # ISO 8601 extended offset date-time as AWS takes it: `T`, seconds, and `Z` or an offset.
 _TIMESTAMP: Final = re.compile(
@@ -18,8 +20,8 @@ def format_instant(at_ms: int) -> str:
     >>> format_instant(1_700_000_000_120)
     '2023-11-14T22:13:20.120Z'
     """
-    moment = _EPOCH + timedelta(milliseconds=at_ms)
-    return f"{moment:%Y-%m-%dT%H:%M:%S}.{at_ms % 1000:03d}Z"
+    moment = _EPOCH_UTC + timedelta(milliseconds=at_ms)
+    return moment.isoformat(timespec="milliseconds") + "Z"
 
 
 def parse_instant(text: str) -> int:

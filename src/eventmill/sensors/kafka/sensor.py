@@ -51,6 +51,7 @@ class KafkaSensor:
     ) -> None:
         """Read what `source` says; passwords are looked up in `environment`, or the process's."""
         self.source = source
+        self._name = source.name
         self._project = project
         self._home = home
         self._clock = clock
@@ -62,7 +63,7 @@ class KafkaSensor:
     @property
     def name(self) -> str:
         """What is read; two triggers with equal sources share it."""
-        return self.source.name
+        return self._name
 
     @property
     def lag(self) -> Mapping[tuple[str, int], int]:
