@@ -24,9 +24,7 @@ async def measure(folder: Path, *, quick: bool) -> Figures:
     return await per_second(folder, 60 if quick else 20_000, 1 if quick else 3, _MATCHES)
 
 
-async def per_second(
-    folder: Path, messages: int, rounds: int, pattern: dict[str, Any]
-) -> Figures:
+async def per_second(folder: Path, messages: int, rounds: int, pattern: dict[str, Any]) -> Figures:
     """The best of some rounds, each with a server and a topic of its own."""
     best: Figures = {"per_s": 0.0}
     async with broker_in(folder) as broker, InlineExecutor({}) as executor:

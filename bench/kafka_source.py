@@ -49,9 +49,7 @@ async def broker_in(folder: Path) -> AsyncIterator[Broker]:
     """A broker with its data in `folder`, gone after the block."""
     embedded = os.environ.get("EVENTMILL_TEST_KAFKA") == "embedded" or not is_at_hand()
     with TemporaryDirectory(dir=folder, prefix="kafka-") as data:
-        broker = (
-            EmbeddedBroker() if embedded else await asyncio.to_thread(ApacheBroker, Path(data))
-        )
+        broker = EmbeddedBroker() if embedded else await asyncio.to_thread(ApacheBroker, Path(data))
         try:
             yield broker
         finally:

@@ -120,9 +120,9 @@ class ApacheBroker:
             f"--add-scram={mechanism}=[name={USER},password={PASSWORD}]"
             for mechanism in ("SCRAM-SHA-256", "SCRAM-SHA-512")
         ]
+        formatting = ["kafka.tools.StorageTool", "format", "-t", _CLUSTER]
         subprocess.run(
-            [*_JAVA, *_LOGGING, "kafka.tools.StorageTool", "format", "-t", _CLUSTER]
-            + ["-c", str(self._properties), *users],
+            [*_JAVA, *_LOGGING, *formatting, "-c", str(self._properties), *users],
             env=self._environment,
             check=True,
             capture_output=True,

@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Final
 
-from aiokafka import AIOKafkaProducer, TopicPartition
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
 from eventmill.arn import Home
 from eventmill.errors import EventmillError, LogUnavailable
@@ -103,10 +103,12 @@ class Run:
 
 
 @asynccontextmanager
-async def reading(
-    address: str, log: Log, *, project: Path = Path("/nowhere"), **source: Any
-) -> AsyncIterator[Run]:
-    """A sensor on the broker at `address`; what it is given more are fields of its source."""
+async def reading(address: str, log: Log, **source: Any) -> AsyncIterator[Run]:
+    """A sensor on the broker at `address`.
+
+    What it is given more are its `project`, its `environment`, and fields of its source.
+    """
+    project = source.pop("project", Path("/nowhere"))
     environment = source.pop("environment", {})
     sensor = KafkaSensor(
         KafkaSource(
@@ -157,3 +159,21 @@ async def producing(address: str, **settings: Any) -> AsyncIterator[Producer]:
 
 def at(topic: str, partition: int = 0) -> TopicPartition:
     return TopicPartition(topic, partition)
+
+
+async def committed(address: str, group: str, topic: str, partition: int = 0) -> int | None:
+    """How far a consumer group is in a partition."""
+    async with AIOKafkaConsumer(
+        bootstrap_servers=address, group_id=group, enable_auto_commit=False
+    ) as consumer:
+        offset: int | None = await consumer.committed(at(topic, partition))
+        return offset
+
+
+async def commit(address: str, group: str, offsets: dict[TopicPartition, int]) -> None:
+    """Commit offsets to a consumer group that has no members."""
+    async with AIOKafkaConsumer(
+        bootstrap_servers=address, group_id=group, enable_auto_commit=False
+    ) as consumer:
+        consumer.assign(list(offsets))
+        await consumer.commit(offsets)

@@ -1,20 +1,11 @@
 """Where reading begins and goes on, and what is remembered of it."""
 
 import pytest
-from aiokafka import AIOKafkaConsumer
 
 from eventmill.ports import Delivery
 from tests.kafka.apache import ApacheBroker
 from tests.kafka.conftest import Broker, new_topic
-from tests.kafka.reading import Log, Producer, at, producing, reading
-
-
-async def committed(address: str, group: str, topic: str, partition: int = 0) -> int | None:
-    async with AIOKafkaConsumer(
-        bootstrap_servers=address, group_id=group, enable_auto_commit=False
-    ) as consumer:
-        offset: int | None = await consumer.committed(at(topic, partition))
-        return offset
+from tests.kafka.reading import Log, Producer, at, commit, committed, producing, reading
 
 
 async def test_reading_goes_on_where_our_own_log_is_whatever_the_group_says(
@@ -37,11 +28,7 @@ async def test_without_a_memory_reading_goes_on_where_the_group_is(
     broker: Broker, topic: str, producer: Producer, log: Log
 ) -> None:
     await producer.send(topic, b"0", b"1", b"2")
-    async with AIOKafkaConsumer(
-        bootstrap_servers=broker.address, group_id=f"group-{topic}", enable_auto_commit=False
-    ) as other:
-        other.assign([at(topic)])
-        await other.commit({at(topic): 2})
+    await commit(broker.address, f"group-{topic}", {at(topic): 2})
 
     async with reading(
         broker.address,
@@ -67,9 +54,7 @@ async def test_each_event_carries_how_far_its_own_partition_was_read(
     for each in log.deliveries:
         detail = each.event.detail
         assert isinstance(detail["offset"], int)
-        assert each.state == {
-            f"{topic}/{detail['partition']}": b"%d" % (detail["offset"] + 1)
-        }
+        assert each.state == {f"{topic}/{detail['partition']}": b"%d" % (detail["offset"] + 1)}
     for partition in range(3):
         values = [
             each.event.detail["value"]
@@ -102,9 +87,7 @@ async def test_a_topic_made_after_the_first_look_is_read_from_its_beginning(
         "starting_position": "latest",
         "metadata_seconds": 0.5,
     }
-    async with reading(broker.address, log, **source) as run, producing(
-        broker.address
-    ) as producer:
+    async with reading(broker.address, log, **source) as run, producing(broker.address) as producer:
         await run.began()
         await broker.create_topic(late, 1)
         await producer.send(late, b"0", b"1")

@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 
 from eventmill.triggers.kafka import Sasl, Tls
-
 from tests.kafka.conftest import Broker, is_real, new_topic
 from tests.kafka.embedded import EmbeddedBroker
 from tests.kafka.reading import Log, producing, reading
@@ -30,8 +29,8 @@ async def own_broker(broker: Broker) -> AsyncIterator[Broker]:
 
 async def test_no_broker_at_the_start_is_told(log: Log) -> None:
     async with reading("127.0.0.1:1", log, topics=("any",), **HASTE) as run:
-        assert await run.failed() == (
-            "SensorError: cannot read from 127.0.0.1:1: no broker can be reached"
+        assert (await run.failed()).startswith(
+            "SensorError: cannot read from 127.0.0.1:1: no broker can be reached: "
         )
 
 
@@ -47,7 +46,7 @@ async def test_a_broker_that_dies_is_told_and_nothing_is_lost_when_it_is_back(
             await own.down()
             assert (await run.failed()).startswith(f"SensorError: cannot read from {own.address}")
         async with reading(own.address, log, topics=(topic,), **HASTE) as run:
-            assert (await run.failed()).endswith(": no broker can be reached")
+            assert "no broker can be reached: " in await run.failed()
         await own.up()
         async with producing(own.address) as producer:
             await producer.send_many(topic, [b"%d" % number for number in range(20, 30)], 2)

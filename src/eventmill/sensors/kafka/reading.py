@@ -37,6 +37,8 @@ _STOP_SECONDS: Final = 5.0
 # A server that publishes slowly is alive all the same, and says so by its heartbeats.
 _MAX_POLL_INTERVAL_MS: Final = 86_400_000
 _REBALANCE_MS: Final = 60_000
+# How soon a server hears that another one has joined or left.
+_HEARTBEAT_MS: Final = 1_000
 _AGAIN_MS: Final = 100
 
 
@@ -83,6 +85,7 @@ class Reading:
             fetch_max_wait_ms=fetch_wait_ms,
             max_poll_interval_ms=_MAX_POLL_INTERVAL_MS,
             rebalance_timeout_ms=_REBALANCE_MS,
+            heartbeat_interval_ms=_HEARTBEAT_MS,
         )
 
     def lag(self) -> dict[tuple[str, int], int]:

@@ -9,7 +9,6 @@ share its partitions.
 A message that cannot be understood becomes an event that says so; no partition waits for it.
 """
 
-import logging
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -25,14 +24,12 @@ from eventmill.sensors.kafka.dead_letters import dead_letters
 from eventmill.sensors.kafka.decoding import Decoders
 from eventmill.sensors.kafka.messages import Messages
 from eventmill.sensors.kafka.reading import Reading
+from eventmill.sensors.kafka.refusals import refusals
 from eventmill.sensors.kafka.starts import Remember
 from eventmill.triggers.kafka import KafkaSource
 
 # How long a broker may keep a request for messages waiting when there are none.
 FETCH_WAIT_MS: Final = 500
-
-# It tells of every attempt; what counts is raised, and the supervisor tells it once.
-logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
 
 
 class KafkaSensor:
@@ -107,14 +104,15 @@ class KafkaSensor:
                 )
                 await self._reading.run()
         except (KafkaError, OSError) as error:
-            servers = ", ".join(source.bootstrap_servers)
-            raise SensorError(f"cannot read from {servers}: {_reason(error)}") from error
+            servers, reason = ", ".join(source.bootstrap_servers), _reason(source, error)
+            raise SensorError(f"cannot read from {servers}: {reason}") from error
         finally:
             self._reading = None
 
 
-def _reason(error: Exception) -> str:
+def _reason(source: KafkaSource, error: Exception) -> str:
     """What is wrong, in a form that stays the same as long as that does."""
     if isinstance(error, KafkaConnectionError):
-        return "no broker can be reached"
+        why = [refusals.get(server, "") for server in source.bootstrap_servers]
+        return ": ".join(["no broker can be reached", *sorted({*why} - {""})])
     return str(error) or type(error).__name__
