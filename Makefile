@@ -15,7 +15,7 @@ IN_VENV := $(VENV)/bin/python
 INSTALLED := $(VENV)/.installed-$(shell pwd | cksum | cut -d ' ' -f 1)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check conformance crash faults soak mutants bench bench-long bench-peers format clean
+.PHONY: help setup demo test test-kafka check conformance crash faults soak mutants bench bench-long bench-peers format clean
 
 help: ## List these commands
 	@echo 'make <command>, where <command> is one of'
@@ -29,6 +29,9 @@ demo: $(INSTALLED) ## Run the example pipeline on real files, with a crash in th
 
 test: $(INSTALLED) ## Run the test suite
 	@$(IN_VENV) -m pytest -n auto $(ARGS)
+
+test-kafka: $(INSTALLED) ## Run the tests of Kafka against a real broker, which they fetch (Maven) and start (Java 17)
+	@EVENTMILL_TEST_KAFKA=real $(IN_VENV) -m pytest tests/kafka $(ARGS)
 
 check: $(INSTALLED) ## Lint, formatting, types and import rules: what must hold for every commit
 	@echo 'ruff check'; $(IN_VENV) -m ruff check --quiet --output-format concise $(CODE)

@@ -11,6 +11,9 @@ from bench import (
     chain3_workers,
     file_to_handler,
     history_growth,
+    kafka_intake,
+    kafka_to_handler,
+    kafka_unmatched,
     map10k,
     map1000,
     map_run,
@@ -75,6 +78,21 @@ BENCHMARKS: Final = {
         what="file closed to the handler's first line, without a stability window",
         measure=file_to_handler.measure,
         targets={"p50_ms": Target(at_most=25)},
+    ),
+    "kafka_to_handler": Benchmark(
+        what="a message taken by the broker to the handler's first line, in an idle system",
+        measure=kafka_to_handler.measure,
+        targets={"p50_ms": Target(at_most=15)},
+    ),
+    "kafka_intake": Benchmark(
+        what="20,000 messages of a topic, each into a durable execution",
+        measure=kafka_intake.measure,
+        targets={"per_s": Target(at_least=5_000)},
+    ),
+    "kafka_unmatched": Benchmark(
+        what="60,000 messages of a topic that start nothing, each into a durable event",
+        measure=kafka_unmatched.measure,
+        targets={"per_s": Target(at_least=20_000)},
     ),
     "sleepers": Benchmark(
         what="10,000 executions asleep, then all due at once",

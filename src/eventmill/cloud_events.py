@@ -141,15 +141,17 @@ def to_base64(body: bytes) -> str:
 
 
 def structured(event: TriggerEvent) -> dict[str, Json]:
-    """A trigger event as a structured CloudEvent; `parse_structured` leads back to the same event.
+    """A trigger event as a structured CloudEvent.
 
-    `account`, `region` and `resources` tell where it was received, and stay behind.
+    `parse_structured` leads back to the same event, unless a member `cloudevent` of its detail is
+    none of ours. `account`, `region` and `resources` tell where it was received: they stay behind.
     """
     detail, attributes = event.detail, event.detail.get("cloudevent")
     if isinstance(attributes, dict) and all(map(_may_stand_apart, attributes.items())):
         detail = {name: value for name, value in detail.items() if name != "cloudevent"}
     else:
         attributes = {}
+    is_whole = not (_is_wrapped(detail) or _is_base64(detail, attributes))
     return {
         "specversion": "1.0",
         "id": event.id,
@@ -157,26 +159,44 @@ def structured(event: TriggerEvent) -> dict[str, Json]:
         "type": event.detail_type,
         "time": format_instant(event.at_ms),
         **attributes,
-        **(detail if _is_wrapped(detail) else {"data": detail}),
+        **({"data": detail} if is_whole else detail),
     }
 
 
 def _is_wrapped(detail: dict[str, Json]) -> bool:
-    """Whether a detail is made of data that cannot be one."""
-    if set(detail) == {"data"}:
-        data = detail["data"]
-        return not isinstance(data, dict) or "cloudevent" in data
-    return set(detail) == {"data_base64"} and isinstance(detail["data_base64"], str)
+    """Whether this is data that could not be a detail itself."""
+    if set(detail) != {"data"} or detail["data"] is None:
+        return False
+    data = detail["data"]
+    return not isinstance(data, dict) or "cloudevent" in data
+
+
+def _is_base64(detail: dict[str, Json], attributes: dict[str, Json]) -> bool:
+    """Whether this stands for bytes."""
+    encoded = detail.get("data_base64")
+    if set(detail) != {"data_base64"} or not isinstance(encoded, str):
+        return False
+    content_type = str(attributes.get("datacontenttype", ""))
+    if is_json(content_type) or _is_text(content_type):
+        return False
+    try:
+        return to_base64(base64.b64decode(encoded, validate=True)) == encoded
+    except ValueError:
+        return False
 
 
 def _may_stand_apart(attribute: tuple[str, Json]) -> bool:
     name, value = attribute
     return (
         _NAME.fullmatch(name) is not None
-        and name not in _PLACED
         and name not in _DATA
-        and isinstance(value, str | int | bool)
+        and _is_other(name, value)
+        and isinstance(value, str | int)
     )
+
+
+def _is_text(content_type: str) -> bool:
+    return content_type.strip().lower().startswith("text/")
 
 
 def _with_body(
@@ -188,13 +208,13 @@ def _with_body(
     try:
         if is_json(content_type):
             return _event(attributes, decode_json(body) if body else None)
-        if content_type.strip().lower().startswith("text/"):
+        if _is_text(content_type):
             return _event(attributes, body.decode())
     except ValueError as error:
         raise InvalidCloudEvent(f"data is not {content_type}: {error}") from None
     if decode is not None:
         return _event(attributes, decode(body))
-    return _event(attributes, None, base64.b64encode(body).decode())
+    return _event(attributes, None, to_base64(body))
 
 
 def _event(

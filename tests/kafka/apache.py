@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from aiokafka import TopicPartition
-from aiokafka.admin import AIOKafkaAdminClient, NewTopic, RecordsToDelete
+from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, NewTopic, RecordsToDelete
 
 from tests.kafka.certificates import write_certificates
 
@@ -166,6 +166,10 @@ class ApacheBroker:
     async def delete_topic(self, name: str) -> None:
         async with self._admin() as admin:
             await admin.delete_topics([name])
+
+    async def add_partitions(self, topic: str, total: int) -> None:
+        async with self._admin() as admin:
+            await admin.create_partitions({topic: NewPartitions(total)})
 
     async def delete_records(self, topic: str, before: int) -> None:
         """Delete the messages of partition 0 before an offset."""

@@ -26,7 +26,8 @@ def is_real() -> bool:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     reason = "takes a real broker: make test-kafka"
     for item in items:
-        if "real_broker" in item.fixturenames and not is_real():  # type: ignore[attr-defined]  # of functions
+        assert isinstance(item, pytest.Function)
+        if "real_broker" in item.fixturenames and not is_real():
             item.add_marker(pytest.mark.skip(reason=reason))
 
 

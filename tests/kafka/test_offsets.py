@@ -96,6 +96,27 @@ async def test_a_topic_made_after_the_first_look_is_read_from_its_beginning(
     assert log.values() == [0, 1]
 
 
+@pytest.mark.parametrize("assignment", ["all", "group"])
+async def test_a_partition_added_later_is_read_from_its_beginning(
+    real_broker: ApacheBroker, topic: str, log: Log, assignment: str
+) -> None:
+    fields = {
+        "topics": (topic,),
+        "starting_position": "latest",
+        "consumer_group_id": f"group-{topic}",
+        "assignment": assignment,
+    }
+    async with reading(real_broker.address, log, **fields) as run:
+        await run.began()
+        await real_broker.add_partitions(topic, 2)
+        async with producing(real_broker.address) as producer:
+            await producer.send(topic, b"0", b"1", partition=1)
+        await log.has(2)
+
+    assert log.values() == [0, 1]
+    assert log.state[f"{topic}/1"] == b"2"
+
+
 async def test_patterns_and_names_together_choose_the_topics(
     broker: Broker, topic: str, producer: Producer, log: Log
 ) -> None:
