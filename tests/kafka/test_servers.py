@@ -169,4 +169,4 @@ def test_sources_of_one_name_that_differ_are_refused(tmp_path: Path, other: dict
         load_project(load_settings(project))
 
     assert "reads the same messages as" in raised.value.problems[0]
-    assert "give both the same Source, or each a Name" in raised.value.problems[0]
+    assert "give both the same, or each a Name" in raised.value.problems[0]
