@@ -72,6 +72,8 @@ def _rows(name: str, figures: Figures) -> list[list[str]]:
 
 def _shown(key: str, figure: float) -> str:
     form, unit = _UNITS[key]
+    if form == "{:.3g}" and figure >= 1_000:
+        form = "{:,.0f}"  # rather than an exponent
     return f"{form.format(figure)} {unit}"
 
 
