@@ -1,6 +1,6 @@
 """The adapters that the suites of the ports run on."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -12,6 +12,7 @@ from eventmill.ports import (
     EventLog,
 )
 from tests.conformance.event_logs import Open
+from tests.conformance.object_stores import S3World, s3_server
 
 
 @pytest.fixture(params=["memory", "sqlite"])
@@ -32,3 +33,18 @@ def open_log(request: pytest.FixtureRequest, tmp_path: Path) -> Open:
 async def log(open_log: Open) -> AsyncIterator[EventLog]:
     async with open_log() as opened:
         yield opened
+
+
+@pytest.fixture(scope="session")
+def endpoint() -> Iterator[str]:
+    """A server that speaks AWS's protocols, one for all tests."""
+    with s3_server() as url:
+        yield url
+
+
+@pytest.fixture
+def s3(endpoint: str) -> Iterator[S3World]:
+    """The buckets of that server; after the test it has forgotten everything."""
+    world = S3World(endpoint)
+    yield world
+    world.close()

@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -22,24 +22,10 @@ from tests.conformance.object_stores import (
     listed,
     pieces,
     read,
-    s3_server,
     write,
 )
 
 MIB = 1024 * 1024
-
-
-@pytest.fixture(scope="session")
-def endpoint() -> Iterator[str]:
-    with s3_server() as url:
-        yield url
-
-
-@pytest.fixture
-def s3(endpoint: str) -> Iterator[S3World]:
-    world = S3World(endpoint)
-    yield world
-    world.close()
 
 
 @pytest.fixture

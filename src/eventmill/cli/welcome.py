@@ -15,6 +15,7 @@ from eventmill.runtime.supervisor import Watch
 from eventmill.runtime.system import System
 from eventmill.triggers.filesystem import FilesystemSource
 from eventmill.triggers.kafka import KafkaSource
+from eventmill.triggers.s3 import S3ListingSource, S3QueueSource
 from eventmill.triggers.schedule import ScheduleSource
 from eventmill.triggers.sources import Source
 from eventmill.triggers.trigger import Trigger
@@ -75,6 +76,10 @@ def _watched(system: System) -> Iterator[str]:
             yield f"{source.expression}  {source.timezone} {target}{disabled}"
         elif isinstance(source, KafkaSource):
             yield f"{_topics(source)} {target}{disabled}"
+        elif isinstance(source, S3QueueSource):
+            yield f"{source.queue_url} {target}{disabled}"
+        elif isinstance(source, S3ListingSource):
+            yield f"s3://{source.bucket}/{source.prefix} {target}{disabled}"
         else:
             folder = _folder(system, source)
             missing = "" if folder.is_dir() else "  (this folder is missing)"
@@ -143,6 +148,10 @@ def _source_document(system: System, source: Source) -> dict[str, Json]:
             "topicPatterns": [*source.topic_patterns],
             "consumerGroupId": source.consumer_group_id or None,
         }
+    if isinstance(source, S3QueueSource):
+        return {"queueUrl": source.queue_url}
+    if isinstance(source, S3ListingSource):
+        return {"bucket": source.bucket, "prefix": source.prefix}
     return {
         "folder": str(_folder(system, source)),
         "include": [*source.include],

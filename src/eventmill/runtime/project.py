@@ -15,6 +15,7 @@ from eventmill.runtime.documents import YAML_SUFFIXES, Document, read_document
 from eventmill.runtime.findings import ERROR, Finding, from_diagnostic, from_line
 from eventmill.runtime.settings import SETTINGS_FILE, Settings
 from eventmill.triggers.kafka import KafkaSource
+from eventmill.triggers.s3 import S3ListingSource, S3QueueSource
 from eventmill.triggers.schedule import ScheduleSource
 from eventmill.triggers.sources import Source
 from eventmill.triggers.trigger import InvalidTrigger, Trigger, parse_trigger
@@ -208,6 +209,12 @@ def _at_odds(path: Path, first: Path, source: Source) -> Finding:
     elif isinstance(source, KafkaSource):
         what = "reads the same messages as"
         fields = "Source; give both the same, or each a Name"
+    elif isinstance(source, S3QueueSource):
+        what = "reads the same queue as"
+        fields = "Region, VisibilityTimeout or MaxReceiveCount; give both the same"
+    elif isinstance(source, S3ListingSource):
+        what = "lists the same objects as"
+        fields = "Region, ScanSeconds, ExistingObjects or DeletionEvents; give both the same"
     else:
         what = "watches the same files as"
         fields = "StableSeconds or ScanSeconds; give both the same"

@@ -4,6 +4,7 @@ import asyncio
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from functools import partial
 from importlib import import_module
 from typing import Final
 
@@ -42,9 +43,12 @@ from eventmill.runtime.supervisor import Supervisor, Watch
 from eventmill.runtime.turns import Turns, handler_gates
 from eventmill.runtime.work import Dispatch
 from eventmill.sensors.filesystem import FilesystemSensor
+from eventmill.sensors.s3.listed import S3ListingSensor
+from eventmill.sensors.s3.notified import S3QueueSensor
 from eventmill.sensors.schedule import ScheduleSensor
 from eventmill.triggers.kafka import KafkaSource
 from eventmill.triggers.listeners import Listeners
+from eventmill.triggers.s3 import S3ListingSource, S3QueueSource
 from eventmill.triggers.schedule import ScheduleSource
 from eventmill.triggers.sources import Source
 from eventmill.triggers.trigger import Trigger
@@ -261,12 +265,22 @@ def _watches(
 def _sensor(
     settings: Settings, source: Source, clock: Clock, log: EventLog, triggers: Sequence[Trigger]
 ) -> Sensor:
+    async def remember(state: Mapping[str, bytes | None]) -> None:
+        kept = {(source.name, key): value for key, value in state.items()}
+        await log.commit(Transaction(sensor_state=kept))
+
+    if isinstance(source, S3QueueSource):
+        return S3QueueSensor(source, home=settings.home, clock=clock)
+    if isinstance(source, S3ListingSource):
+        open_store = partial(
+            S3ObjectStore.open,
+            endpoint=source.endpoint_url or settings.objects.endpoint,
+            region=source.region or settings.objects.region,
+        )
+        return S3ListingSensor(
+            source, home=settings.home, clock=clock, open_store=open_store, remember=remember
+        )
     if isinstance(source, ScheduleSource):
-
-        async def remember(state: Mapping[str, bytes | None]) -> None:
-            kept = {(source.name, key): value for key, value in state.items()}
-            await log.commit(Transaction(sensor_state=kept))
-
         paused = not any(trigger.enabled for trigger in triggers)
         return ScheduleSensor(
             source, home=settings.home, clock=clock, remember=remember, paused=paused

@@ -102,6 +102,14 @@ class Fields:
             self.note(f"must lie between {least:g} and {SECONDS_MAX:g} seconds, not {value}", name)
         return float(value)
 
+    def whole(self, name: str, *, default: int, least: int, most: int) -> int:
+        """A whole number from `least` to `most`."""
+        value = self.take(name) if self.has(name) else default
+        if type(value) is not int or not least <= value <= most:
+            self.note(f"must be a whole number, {least:,} to {most:,}", name)
+            return default
+        return value
+
     def path(self, name: str) -> Path | None:
         """A compiled JSONPath into the event."""
         if not self.has(name):

@@ -6,14 +6,18 @@ from typing import Final, TypeAlias
 from eventmill.triggers.fields import Fields
 from eventmill.triggers.filesystem import FilesystemSource, parse_filesystem
 from eventmill.triggers.kafka import KafkaSource, parse_kafka
+from eventmill.triggers.s3 import S3ListingSource, S3QueueSource, parse_s3
 from eventmill.triggers.schedule import ScheduleSource, parse_schedule
 
-Source: TypeAlias = FilesystemSource | KafkaSource | ScheduleSource
+Source: TypeAlias = (
+    FilesystemSource | KafkaSource | ScheduleSource | S3QueueSource | S3ListingSource
+)
 
 _SOURCES: Final[dict[str, Callable[[Fields], Source]]] = {
     "filesystem": parse_filesystem,
     "kafka": parse_kafka,
     "schedule": parse_schedule,
+    "s3": parse_s3,
 }
 
 

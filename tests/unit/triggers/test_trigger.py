@@ -339,7 +339,7 @@ def test_names_missing_and_misplaced_fields() -> None:
         ("/Target", "must be an object, not null"),
     ]
     assert mistakes_in({**form(), "Source": {"Type": "file"}}) == [
-        ("/Source/Type", "there is no source 'file'; there are: filesystem, kafka, schedule")
+        ("/Source/Type", "there is no source 'file'; there are: filesystem, kafka, schedule, s3")
     ]
 
 
