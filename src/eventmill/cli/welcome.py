@@ -14,9 +14,6 @@ from eventmill.model import Json
 from eventmill.runtime.supervisor import Watch
 from eventmill.runtime.system import System
 from eventmill.triggers.filesystem import FilesystemSource
-from eventmill.triggers.kafka import KafkaSource
-from eventmill.triggers.s3 import S3ListingSource, S3QueueSource
-from eventmill.triggers.schedule import ScheduleSource
 from eventmill.triggers.sources import Source
 from eventmill.triggers.trigger import Trigger
 
@@ -72,30 +69,14 @@ def _watched(system: System) -> Iterator[str]:
         source = trigger.source
         disabled = "" if trigger.enabled else "  (the trigger is disabled)"
         target = f"→ {_machine(trigger)}  by {trigger.name}"
-        if isinstance(source, ScheduleSource):
-            yield f"{source.expression}  {source.timezone} {target}{disabled}"
-        elif isinstance(source, KafkaSource):
-            yield f"{_topics(source)} {target}{disabled}"
-        elif isinstance(source, S3QueueSource):
-            yield f"{source.queue_url} {target}{disabled}"
-        elif isinstance(source, S3ListingSource):
-            yield f"s3://{source.bucket}/{source.prefix} {target}{disabled}"
-        else:
+        if isinstance(source, FilesystemSource):
             folder = _folder(system, source)
             missing = "" if folder.is_dir() else "  (this folder is missing)"
-            yield f"{folder}  {_files(source)} {target}{missing}{disabled}"
+            yield f"{folder}  {source.shown} {target}{missing}{disabled}"
+        else:
+            yield f"{source.shown} {target}{disabled}"
     if len(triggers) > _WATCHED_SHOWN_MAX:
         yield f"… and {len(triggers) - _WATCHED_SHOWN_MAX:,} more"
-
-
-def _topics(source: KafkaSource) -> str:
-    topics = " ".join([*source.topics, *(f"/{each}/" for each in source.topic_patterns)])
-    return f"{source.bootstrap_servers[0]}  {topics}"
-
-
-def _files(source: FilesystemSource) -> str:
-    files = " ".join(source.include) or "all files"
-    return files + "".join(f", not {glob}" for glob in source.exclude)
 
 
 def _folder(system: System, source: FilesystemSource) -> Path:
@@ -139,21 +120,7 @@ def _watch_document(system: System, watch: Watch) -> dict[str, Json]:
 
 
 def _source_document(system: System, source: Source) -> dict[str, Json]:
-    if isinstance(source, ScheduleSource):
-        return {"scheduleExpression": source.expression, "timezone": source.timezone}
-    if isinstance(source, KafkaSource):
-        return {
-            "bootstrapServers": [*source.bootstrap_servers],
-            "topics": [*source.topics],
-            "topicPatterns": [*source.topic_patterns],
-            "consumerGroupId": source.consumer_group_id or None,
-        }
-    if isinstance(source, S3QueueSource):
-        return {"queueUrl": source.queue_url}
-    if isinstance(source, S3ListingSource):
-        return {"bucket": source.bucket, "prefix": source.prefix}
-    return {
-        "folder": str(_folder(system, source)),
-        "include": [*source.include],
-        "exclude": [*source.exclude],
-    }
+    folder: dict[str, Json] = {}
+    if isinstance(source, FilesystemSource):
+        folder["folder"] = str(_folder(system, source))
+    return {**folder, **source.document}

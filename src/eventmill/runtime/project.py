@@ -14,9 +14,6 @@ from eventmill.model import Json, Quotas, decode_json, record
 from eventmill.runtime.documents import YAML_SUFFIXES, Document, read_document
 from eventmill.runtime.findings import ERROR, Finding, from_diagnostic, from_line
 from eventmill.runtime.settings import SETTINGS_FILE, Settings
-from eventmill.triggers.kafka import KafkaSource
-from eventmill.triggers.s3 import S3ListingSource, S3QueueSource
-from eventmill.triggers.schedule import ScheduleSource
 from eventmill.triggers.sources import Source
 from eventmill.triggers.trigger import InvalidTrigger, Trigger, parse_trigger
 
@@ -203,21 +200,7 @@ def _load_triggers(settings: Settings, machines: set[str]) -> tuple[list[Trigger
 
 def _at_odds(path: Path, first: Path, source: Source) -> Finding:
     """Two triggers watch the same, which one sensor does, but not in the same way."""
-    if isinstance(source, ScheduleSource):
-        what = "has the schedule of"
-        fields = "EndDate, FlexibleTimeWindow or CatchUp; give both the same, or each a Name"
-    elif isinstance(source, KafkaSource):
-        what = "reads the same messages as"
-        fields = "Source; give both the same, or each a Name"
-    elif isinstance(source, S3QueueSource):
-        what = "reads the same queue as"
-        fields = "Region, VisibilityTimeout or MaxReceiveCount; give both the same"
-    elif isinstance(source, S3ListingSource):
-        what = "lists the same objects as"
-        fields = "Region, ScanSeconds, ExistingObjects or DeletionEvents; give both the same"
-    else:
-        what = "watches the same files as"
-        fields = "StableSeconds or ScanSeconds; give both the same"
+    what, fields = source.at_odds
     message = f"{what} {first} with another {fields}"
     return Finding(path=path, code="SOURCES_AT_ODDS", message=message, pointer="/Source")
 

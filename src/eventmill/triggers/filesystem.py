@@ -36,6 +36,22 @@ class FilesystemSource:
         digest = hashlib.sha256(encode_json(selection)).hexdigest()[:8]
         return f"filesystem:{posixpath.normpath(self.path)}#{digest}"
 
+    @property
+    def shown(self) -> str:
+        """Which files count, for people."""
+        files = " ".join(self.include) or "all files"
+        return files + "".join(f", not {glob}" for glob in self.exclude)
+
+    @property
+    def document(self) -> dict[str, Json]:
+        """The same for programs."""
+        return {"include": [*self.include], "exclude": [*self.exclude]}
+
+    @property
+    def at_odds(self) -> tuple[str, str]:
+        """What two sources of one name do alike, and what they must agree on."""
+        return "watches the same files as", "StableSeconds or ScanSeconds; give both the same"
+
 
 def parse_filesystem(fields: Fields) -> FilesystemSource:
     """Read the fields of the source; mistakes are noted in them."""

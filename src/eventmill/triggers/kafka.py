@@ -100,6 +100,27 @@ class KafkaSource:
         digest = hashlib.sha256(encode_json(selection)).hexdigest()[:8]
         return f"kafka:{self.bootstrap_servers[0] if self.bootstrap_servers else ''}#{digest}"
 
+    @property
+    def shown(self) -> str:
+        """The topics, for people."""
+        topics = " ".join([*self.topics, *(f"/{each}/" for each in self.topic_patterns)])
+        return f"{self.bootstrap_servers[0]}  {topics}"
+
+    @property
+    def document(self) -> dict[str, Json]:
+        """The same for programs."""
+        return {
+            "bootstrapServers": [*self.bootstrap_servers],
+            "topics": [*self.topics],
+            "topicPatterns": [*self.topic_patterns],
+            "consumerGroupId": self.consumer_group_id or None,
+        }
+
+    @property
+    def at_odds(self) -> tuple[str, str]:
+        """What two sources of one name do alike, and what they must agree on."""
+        return "reads the same messages as", "Source; give both the same, or each a Name"
+
     def takes(self, topic: str) -> bool:
         """Whether messages of this topic are read."""
         return topic in self.topics or any(

@@ -35,6 +35,22 @@ class S3QueueSource:
         """Which queue it is; two triggers with equal sources share it."""
         return f"s3:{self.queue_url}#{_digest([self.endpoint_url])}"
 
+    @property
+    def shown(self) -> str:
+        """The queue, for people."""
+        return self.queue_url
+
+    @property
+    def document(self) -> dict[str, Json]:
+        """The same for programs."""
+        return {"queueUrl": self.queue_url}
+
+    @property
+    def at_odds(self) -> tuple[str, str]:
+        """What two sources of one name do alike, and what they must agree on."""
+        fields = "Region, VisibilityTimeout or MaxReceiveCount; give both the same"
+        return "reads the same queue as", fields
+
 
 @record
 class S3ListingSource:
@@ -52,6 +68,22 @@ class S3ListingSource:
     def name(self) -> str:
         """Under which the sensor remembers objects: what is listed, whatever the timing."""
         return f"s3:{self.bucket}/{self.prefix}#{_digest([self.endpoint_url])}"
+
+    @property
+    def shown(self) -> str:
+        """The objects, for people."""
+        return f"s3://{self.bucket}/{self.prefix}"
+
+    @property
+    def document(self) -> dict[str, Json]:
+        """The same for programs."""
+        return {"bucket": self.bucket, "prefix": self.prefix}
+
+    @property
+    def at_odds(self) -> tuple[str, str]:
+        """What two sources of one name do alike, and what they must agree on."""
+        fields = "Region, ScanSeconds, ExistingObjects or DeletionEvents; give both the same"
+        return "lists the same objects as", fields
 
 
 S3Source: TypeAlias = S3QueueSource | S3ListingSource

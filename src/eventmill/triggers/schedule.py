@@ -53,6 +53,22 @@ class ScheduleSource:
         return f"schedule:{self.title_or_digest}#{self._digest}"
 
     @property
+    def shown(self) -> str:
+        """The schedule, for people."""
+        return f"{self.expression}  {self.timezone}"
+
+    @property
+    def document(self) -> dict[str, Json]:
+        """The same for programs."""
+        return {"scheduleExpression": self.expression, "timezone": self.timezone}
+
+    @property
+    def at_odds(self) -> tuple[str, str]:
+        """What two sources of one name do alike, and what they must agree on."""
+        fields = "EndDate, FlexibleTimeWindow or CatchUp; give both the same, or each a Name"
+        return "has the schedule of", fields
+
+    @property
     def schedule(self) -> Schedule:
         """The calendar of it."""
         times: Times = parse_expression(self.expression, self.timezone)
