@@ -3,10 +3,11 @@
 `server.py` reads one order in JSON from each line of stdin and carries it out in a process of its
 own, which begins as a copy of this one: so a run costs no imports. It answers with the exit code of
 that process. An order has `project`, `stderr` (a file), `point` and `times` (or null and 0), and
-`environment`.
+`environment`; and `executions`, or null.
 
-The run ends with 0 when as many executions as the project has files have ended, with 3 when the
-server refuses to start or has to stop and says why.
+The run ends with 0 when so many executions have ended (without a number: one for each file of the
+project, and one that a caller starts), with 3 when the server refuses to start or has to stop and
+says why.
 """
 
 import asyncio
@@ -14,8 +15,10 @@ import faulthandler
 import json
 import os
 import signal
+import sqlite3
 import sys
 import time
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -163,6 +166,29 @@ async def run(project: Path) -> None:
         working.cancel()
 
 
+async def run_until(project: Path, executions: int) -> None:
+    """Run until so many executions have ended; nobody calls."""
+    settings = load_settings(project)
+    async with running(settings, load_project(settings)) as system:
+        counting = asyncio.ensure_future(until_ended(settings.log_path, executions))
+        await asyncio.wait((system.broken, counting), return_when=asyncio.FIRST_COMPLETED)
+        if system.broken.done():
+            system.broken.result()
+        counting.cancel()
+
+
+async def until_ended(log: Path, executions: int) -> None:
+    # A look of its own into the log: reading thousands of rows again and again would take long.
+    with closing(sqlite3.connect(f"file:{log}?mode=ro", uri=True)) as connection:
+        while True:
+            (ended,) = connection.execute(
+                "SELECT count(*) FROM executions WHERE status <> 'RUNNING'"
+            ).fetchone()
+            if ended >= executions:
+                return
+            await asyncio.sleep(LOOK_SECONDS)
+
+
 def carry_out(order: dict[str, Any]) -> int:
     """Be the server of an order, to the end; returns the exit code."""
     os.dup2(os.open(order["stderr"], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644), 2)
@@ -178,7 +204,8 @@ def carry_out(order: dict[str, Any]) -> int:
             patch.object(database, "_CHECKPOINT_PAGES", CHECKPOINT_PAGES),
             patch.object(engine, "SnapshotRule", EAGER),
         ):
-            asyncio.run(run(project))
+            executions = order["executions"]
+            asyncio.run(run(project) if executions is None else run_until(project, executions))
     except EventmillError as error:
         print(f"stopped: {error}", file=sys.stderr)  # noqa: T201 - the driver reads it
         return REFUSED

@@ -57,8 +57,12 @@ class Servers:
         point: str | None = None,
         times: int = 0,
         environment: Mapping[str, str] = MappingProxyType({}),
+        executions: int | None = None,
     ) -> Ended:
-        """Run a server until its work is done, or until it passes `point` for the n-th time."""
+        """Run a server until its work is done, or until it passes `point` for the n-th time.
+
+        Its work is what the project of `workload` has to do, or that so many executions end.
+        """
         stderr = project.with_name(f"{project.name}.stderr")
         stderr.unlink(missing_ok=True)
         order = {
@@ -67,6 +71,7 @@ class Servers:
             "point": point,
             "times": times,
             "environment": dict(environment),
+            "executions": executions,
         }
         assert self._process.stdin is not None
         assert self._process.stdout is not None

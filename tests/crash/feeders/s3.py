@@ -1,0 +1,86 @@
+"""Objects of S3: told by a queue of notifications, or found by listing a bucket."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import boto3  # type: ignore[import-untyped]  # boto3 has no types
+
+from eventmill.events import TriggerEvent
+from tests.conformance.notified_queue import BUCKET, REGION, created
+from tests.conformance.object_stores import s3_server
+
+_BATCH = 10  # SQS's
+# What boto3 looks for; the server under test is a process of its own.
+_CREDENTIALS = {
+    "AWS_ACCESS_KEY_ID": "testing",
+    "AWS_SECRET_ACCESS_KEY": "testing",
+    "AWS_DEFAULT_REGION": REGION,
+}
+
+
+class Notifications:
+    """Each event is a message in a queue, some of them sent twice."""
+
+    environment: Mapping[str, str] = _CREDENTIALS
+
+    def __init__(self, endpoint: str) -> None:
+        self._sqs = boto3.client("sqs", endpoint_url=endpoint, region_name=REGION)
+        self._url = self._sqs.create_queue(QueueName="arrivals")["QueueUrl"]
+        # What a killed server was working on comes again after this.
+        self.sources: Sequence[Mapping[str, Any]] = (
+            {"Type": "s3", "QueueUrl": self._url, "VisibilityTimeout": 2},
+        )
+
+    def feed(self, numbers: range) -> None:
+        bodies = [json.dumps(created(f"{each}.csv", f"{each + 1:X}")) for each in numbers]
+        bodies += bodies[:1]
+        for first in range(0, len(bodies), _BATCH):
+            entries = [
+                {"Id": str(index), "MessageBody": body}
+                for index, body in enumerate(bodies[first : first + _BATCH])
+            ]
+            self._sqs.send_message_batch(QueueUrl=self._url, Entries=entries)
+
+    def number(self, event: TriggerEvent) -> int:
+        return _number(event)
+
+
+class Objects:
+    """Each event is an object that is put into a bucket."""
+
+    environment: Mapping[str, str] = _CREDENTIALS
+
+    def __init__(self, endpoint: str) -> None:
+        self._s3 = boto3.client("s3", endpoint_url=endpoint, region_name=REGION)
+        self._s3.create_bucket(Bucket=BUCKET)
+        self.sources: Sequence[Mapping[str, Any]] = (
+            {"Type": "s3", "Bucket": BUCKET, "EndpointUrl": endpoint, "ScanSeconds": 5},
+        )
+
+    def feed(self, numbers: range) -> None:
+        for number in numbers:
+            self._s3.put_object(Bucket=BUCKET, Key=f"{number}.csv", Body=b"x")
+
+    def number(self, event: TriggerEvent) -> int:
+        return _number(event)
+
+
+def _number(event: TriggerEvent) -> int:
+    told = event.detail["object"]
+    assert isinstance(told, dict)
+    return int(str(told["key"]).removesuffix(".csv"))
+
+
+@contextmanager
+def notifications(project: Path, events: int) -> Iterator[Notifications]:
+    with s3_server() as endpoint:
+        yield Notifications(endpoint)
+
+
+@contextmanager
+def objects(project: Path, events: int) -> Iterator[Objects]:
+    with s3_server() as endpoint:
+        yield Objects(endpoint)
