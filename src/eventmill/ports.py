@@ -177,7 +177,7 @@ Outcome: TypeAlias = Callable[[Exception | None], None]
 class Transaction:
     """What must become durable together, or not at all.
 
-    * `event` goes into the inbox, unique by (source, id).
+    * `events` go into the inbox, in order, each unique by (source, id).
     * `created` are new executions, unique by ARN; their steps come in `steps`.
     * `steps` extend histories: each must be the next of its execution.
     * `finished` maps executions to their final status and the time they stopped.
@@ -189,7 +189,7 @@ class Transaction:
       out; that of an execution goes when it has ended.
     """
 
-    event: TriggerEvent | None = None
+    events: Sequence[TriggerEvent] = ()
     received_ms: int = 0
     created: Sequence[ExecutionRow] = ()
     steps: Sequence[StepRow] = ()
@@ -222,7 +222,8 @@ class EventLog(Protocol):
         """Hand a transaction over; the future is done when it is durable.
 
         The future fails with ValueError (text that UTF-8 cannot hold), DuplicateEvent (the inbox
-        has the event), ExecutionAlreadyExists (the ARN or the id is taken), AppendConflict (a step
+        has some of the events, or one comes twice), ExecutionAlreadyExists (ARNs or an id are
+        taken), AppendConflict (a step
         is not the next of its execution) or ExecutionDoesNotExist (a step, end or timer of an
         execution that was never created); of several reasons with the first in this order.
         It fails with LogUnavailable when the disk refuses, and then nothing that was not durable
@@ -392,9 +393,10 @@ class Delivery:
     state: Mapping[str, bytes | None]  # what the sensor will find in `EventLog.sensor_state`
 
 
-Publish: TypeAlias = Callable[[Delivery], Awaitable[None]]
-"""Make an event durable with all it starts; returns after the commit. An event that was there
-already is no error: what the sensor wants remembered is stored all the same."""
+Publish: TypeAlias = Callable[[Sequence[Delivery]], Awaitable[None]]
+"""Make events durable with all they start, in order and in one transaction: all, or none of them.
+Returns after the commit. An event that was there already is no error: what the sensor wants
+remembered is stored all the same; of what is remembered under one key the last counts."""
 
 
 class Sensor(Protocol):

@@ -1,7 +1,7 @@
 """A filesystem sensor that runs in a test: a clock that the test moves, and a log in memory."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -83,15 +83,15 @@ class Log:
         self.fails = False
         self._changed = asyncio.Event()
 
-    async def publish(self, delivery: Delivery) -> None:
-        self.in_flight += 1
+    async def publish(self, deliveries: Sequence[Delivery]) -> None:
+        self.in_flight += len(deliveries)
         self._changed.set()
         await self.open.wait()
-        self.in_flight -= 1
+        self.in_flight -= len(deliveries)
         if self.fails:
             raise LogUnavailable("the disk is full")
-        self.deliveries.append(delivery)
-        for path, version in delivery.state.items():
+        self.deliveries += deliveries
+        for path, version in (item for each in deliveries for item in each.state.items()):
             if version is None:
                 del self.state[path]
             else:

@@ -326,7 +326,7 @@ class Connection:
 
 def described(transaction: Transaction) -> str:
     """What is in a transaction, for the trace."""
-    parts = [f"event {transaction.event.id}" if transaction.event else ""]
+    parts = [f"event {event.id}" for event in transaction.events]
     parts += [f"new {_short(row.id)} {row.name}" for row in transaction.created]
     parts += [f"step {_short(each.execution)}.{each.step}" for each in transaction.steps]
     parts += [f"snapshot {_short(each.execution)}.{each.step}" for each in transaction.snapshots]

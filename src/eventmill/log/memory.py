@@ -9,6 +9,7 @@ from itertools import chain, islice
 from typing import TypeVar
 
 from eventmill.errors import AppendConflict, DuplicateEvent, LogUnavailable
+from eventmill.events import TriggerEvent
 from eventmill.log import records
 from eventmill.log.chain import GENESIS, Link, link
 from eventmill.log.outcomes import awaited
@@ -254,17 +255,16 @@ class MemoryEventLog:
             _encode(transaction)
         except ValueError as error:
             return error
-        event = transaction.event
-        if event is not None and (event.source, event.id) in self._inbox:
-            return DuplicateEvent(event.source, event.id)
-        arns: set[str] = set()
+        keys = [(event.source, event.id) for event in transaction.events]
+        if known := records.taken(keys, self._inbox.__contains__):
+            return DuplicateEvent(known)
+        arns = [row.arn for row in transaction.created]
+        if known_arns := records.taken(arns, self._ids.__contains__):
+            return records.arns_taken(known_arns)
         ends: dict[int, int] = {}
         for row in transaction.created:
-            if row.arn in self._ids or row.arn in arns:
-                return records.arn_taken(row.arn)
             if row.id in self._executions or row.id in ends:
                 return records.id_taken(row)
-            arns.add(row.arn)
             ends[row.id] = 0
         for step in transaction.steps:
             if step.execution not in ends:
@@ -281,8 +281,8 @@ class MemoryEventLog:
         return None
 
     def _apply(self, transaction: Transaction) -> None:
-        if transaction.event is not None:
-            self._receive(transaction)
+        for event in transaction.events:
+            self._receive(event, transaction.received_ms)
         for row in transaction.created:
             self._create(row)
         for step in transaction.steps:
@@ -304,9 +304,7 @@ class MemoryEventLog:
         for digest, text in (transaction.definitions or {}).items():
             self._definitions.setdefault(digest, text)
 
-    def _receive(self, transaction: Transaction) -> None:
-        event, received_ms = transaction.event, transaction.received_ms
-        assert event is not None
+    def _receive(self, event: TriggerEvent, received_ms: int) -> None:
         stored = self._chain(0, 0, records.encode_event(event, received_ms))
         self._inbox[event.source, event.id] = InboxEvent(
             position=stored.position, event=event, received_ms=received_ms, executions={}
@@ -363,8 +361,8 @@ def _map_run_of(row: ExecutionRow) -> tuple[int, int] | None:
 
 def _encode(transaction: Transaction) -> None:
     """Raise ValueError for text that no durable log could hold."""
-    if transaction.event is not None:
-        records.encode_event(transaction.event, transaction.received_ms)
+    for event in transaction.events:
+        records.encode_event(event, transaction.received_ms)
     for row in transaction.created:
         records.encode_execution(row)
     for text in (

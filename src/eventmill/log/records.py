@@ -5,7 +5,8 @@ elements to an event's, at the end; an execution's is made anew from its columns
 so it stays as it is.
 """
 
-from typing import Any, Final
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Final, TypeVar
 
 import msgspec
 
@@ -13,6 +14,8 @@ from eventmill.errors import ExecutionAlreadyExists, ExecutionDoesNotExist
 from eventmill.events import TriggerEvent
 from eventmill.model import Json
 from eventmill.ports import ExecutionRow
+
+_K = TypeVar("_K")
 
 
 class _StoredEvent(msgspec.Struct, array_like=True):
@@ -101,9 +104,20 @@ def encode_execution(row: ExecutionRow) -> bytes:
     return _encode(settled)
 
 
-def arn_taken(arn: str) -> ExecutionAlreadyExists:
-    """The refusal of a new execution whose ARN another one has, in AWS's words."""
-    return ExecutionAlreadyExists(f"Execution Already Exists: '{arn}'")
+def taken(keys: Iterable[_K], is_there: Callable[[_K], bool]) -> list[_K]:
+    """Those of the keys that are there, or that stand in `keys` a second time; each once."""
+    seen: set[_K] = set()
+    found: dict[_K, None] = {}
+    for key in keys:
+        if key in seen or is_there(key):
+            found[key] = None
+        seen.add(key)
+    return list(found)
+
+
+def arns_taken(arns: Sequence[str]) -> ExecutionAlreadyExists:
+    """The refusal of new executions whose ARNs others have, in AWS's words."""
+    return ExecutionAlreadyExists(f"Execution Already Exists: '{arns[0]}'", arns=arns)
 
 
 def id_taken(row: ExecutionRow) -> ExecutionAlreadyExists:

@@ -147,21 +147,21 @@ class Engine:
         self,
         starts: Sequence[Start],
         *,
-        event: TriggerEvent | None = None,
+        events: Sequence[TriggerEvent] = (),
         sensor_state: Mapping[tuple[str, str], bytes | None] | None = None,
     ) -> Sequence[ExecutionRow]:
-        """Begin executions, in one commit with the event that causes them; return after it.
+        """Begin executions, in one commit with the events that cause them; return after it.
 
         While memory holds as many executions as it may, this waits until some of them have ended
         or wait for their time. Who stops waiting for the commit does not stop it.
 
         Raises:
-            DuplicateEvent: The event has started its executions already.
-            ExecutionAlreadyExists: A name is taken.
+            DuplicateEvent: Some of the events have started their executions already.
+            ExecutionAlreadyExists: Some names are taken.
             LogUnavailable: The disk refuses; nothing was started.
         """
         await self._admission.enter(weight(starts))
-        return await self._starting.start(starts, event, sensor_state)
+        return await self._starting.start(starts, events, sensor_state)
 
     async def _start_children(self, children: Sequence[ChildStart]) -> Sequence[ExecutionRow]:
         starts = [

@@ -76,7 +76,7 @@ class _Lane:
 
 
 class Verdict:
-    """What was decided about the starts of one event, until it is known to be durable or not."""
+    """What was decided about the starts of some events, until it is known to be durable or not."""
 
     def __init__(self) -> None:
         self.starts: list[Start] = []  # in order
@@ -114,8 +114,8 @@ class Overlaps:
             self._next(lane)
         self._lanes = lanes
 
-    def admit(self, wished: Iterable[tuple[Trigger, Start]], event: TriggerEvent) -> Verdict:
-        """Decide about what an event would start; `confirm` or `withdraw` must follow."""
+    def admit(self, wished: Iterable[tuple[Trigger, Start]]) -> Verdict:
+        """Decide about what events would start; `confirm` or `withdraw` must follow."""
         verdict = Verdict()
         for trigger, start in wished:
             lane = self._lanes.get(trigger.name)
@@ -127,13 +127,13 @@ class Overlaps:
                     verdict.begun.append((lane, start))
                 verdict.starts.append(start)
             elif trigger.overlap == BUFFER_ONE and not lane.waiting:
-                key, told = _decision(lane, _BUFFERED, event)
+                key, told = _decision(lane, _BUFFERED, start)
                 waiting = _Waiting(start, key, is_durable=False)
                 lane.waiting.append(waiting)
                 verdict.waiting.append((lane, waiting))
                 verdict.state[lane.memory, key] = told
             else:
-                key, told = _decision(lane, _SKIPPED, event)
+                key, told = _decision(lane, _SKIPPED, start)
                 verdict.state[lane.memory, key] = told
         return verdict
 
@@ -271,10 +271,11 @@ class Overlaps:
         return task
 
 
-def _decision(lane: _Lane, kind: str, event: TriggerEvent) -> tuple[str, bytes]:
+def _decision(lane: _Lane, kind: str, start: Start) -> tuple[str, bytes]:
     """The key and the text of what is remembered of an event that starts nothing now."""
+    assert start.cause is not None
     lane.decided += 1
-    told: Json = [lane.decided, event.source, event.id, next(reversed(lane.taken))]
+    told: Json = [lane.decided, *start.cause, next(reversed(lane.taken))]
     return f"{kind}{lane.decided % SKIPPED_KEPT_MAX:03}", encode_json(told)
 
 

@@ -1,13 +1,13 @@
 """From a trigger event to the executions it starts, in one commit."""
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from typing import Final
 
 from eventmill.errors import DuplicateEvent, ExecutionAlreadyExists
 from eventmill.events import TriggerEvent
 from eventmill.model import AuthorError
-from eventmill.ports import Delivery, EventLog, ExecutionRow, Transaction
+from eventmill.ports import Delivery, EventLog
 from eventmill.runtime.catalog import Catalog
 from eventmill.runtime.engine import Engine
 from eventmill.runtime.overlap import Overlaps, Verdict
@@ -22,55 +22,59 @@ class Router:
     """Matches events of a sensor against the triggers that use this sensor."""
 
     def __init__(self, log: EventLog, engine: Engine, catalog: Catalog) -> None:
-        self._events = log
         self._engine = engine
         self._catalog = catalog
         self.overlaps = Overlaps(log, engine, self._start_of)
 
-    async def publish(self, sensor: str, listeners: Listeners, delivery: Delivery) -> None:
-        """Make an event durable with every execution it starts; return after the commit.
+    async def publish(
+        self, sensor: str, listeners: Listeners, deliveries: Sequence[Delivery]
+    ) -> None:
+        """Make events durable with every execution they start; return after the commit.
 
-        An event that was published before starts nothing again, but what the sensor wants
-        remembered is stored all the same.
+        They come in order and in one transaction: all of them become durable, or none. An event
+        that was published before starts nothing again, but what the sensor wants remembered is
+        stored all the same.
 
         Raises:
             LogUnavailable: The disk refuses; nothing was stored.
         """
-        state = {(sensor, key): value for key, value in delivery.state.items()}
-        verdict = self.overlaps.admit(self._starts(listeners, delivery.event), delivery.event)
-        work = self._carry_out(verdict, delivery.event, state)
-        await (work if verdict.is_plain else self.overlaps.carry_through(work))
+        state = {(sensor, key): value for each in deliveries for key, value in each.state.items()}
+        events: dict[tuple[str, str], TriggerEvent] = {}
+        for each in deliveries:
+            events.setdefault((each.event.source, each.event.id), each.event)
+        taken: set[str] = set()
+        while True:
+            news = tuple(events.values())
+            verdict = self.overlaps.admit(self._starts(listeners, news, taken))
+            work = self._carry_out(verdict, news, state)
+            try:
+                await (work if verdict.is_plain else self.overlaps.carry_through(work))
+            except DuplicateEvent as error:
+                for known in error.events:
+                    del events[known]
+            except ExecutionAlreadyExists as error:
+                if not error.arns:
+                    raise
+                # Names follow from the event, so somebody has taken them by hand. The rest starts.
+                for arn in error.arns:
+                    _log.error("the execution %s is there already: its event starts none", arn)
+                taken.update(error.arns)
+            else:
+                return
 
     async def _carry_out(
         self,
         verdict: Verdict,
-        event: TriggerEvent,
+        events: Sequence[TriggerEvent],
         state: Mapping[tuple[str, str], bytes | None],
     ) -> None:
+        state = {**state, **verdict.state}
         try:
-            rows = await self._start(verdict, event, state)
-        except DuplicateEvent:
-            self.overlaps.withdraw(verdict)
-            await self._events.commit(Transaction(sensor_state=state))
+            rows = await self._engine.start(verdict.starts, events=events, sensor_state=state)
         except BaseException:
             self.overlaps.withdraw(verdict)
             raise
-        else:
-            self.overlaps.confirm(verdict, rows)
-
-    async def _start(
-        self,
-        verdict: Verdict,
-        event: TriggerEvent,
-        state: Mapping[tuple[str, str], bytes | None],
-    ) -> Sequence[ExecutionRow]:
-        starts, state = verdict.starts, {**state, **verdict.state}
-        try:
-            return await self._engine.start(starts, event=event, sensor_state=state)
-        except ExecutionAlreadyExists as error:
-            # Names follow from the event, so somebody has taken one by hand. The rest must start.
-            _log.error("%s: %s", event.id, error)
-            return await self._start_one_by_one(starts, event, state)
+        self.overlaps.confirm(verdict, rows)
 
     def _start_of(self, trigger: Trigger, event: TriggerEvent) -> Start:
         return Start(
@@ -81,29 +85,24 @@ class Router:
             cause=(event.source, event.id),
         )
 
-    def _starts(self, listeners: Listeners, event: TriggerEvent) -> Iterable[tuple[Trigger, Start]]:
-        for trigger in listeners.of(event):
-            try:
-                yield trigger, self._start_of(trigger, event)
-            except AuthorError as error:
-                _log.error(
-                    "the trigger %s cannot make an input of event %s: %s",
-                    trigger.name,
-                    event.id,
-                    error.failure.cause,
-                )
-
-    async def _start_one_by_one(
-        self,
-        starts: Iterable[Start],
-        event: TriggerEvent,
-        state: Mapping[tuple[str, str], bytes | None],
-    ) -> Sequence[ExecutionRow]:
-        rows: list[ExecutionRow] = []
-        for start in starts:
-            try:
-                rows += await self._engine.start([start])
-            except ExecutionAlreadyExists:
-                continue
-        await self._engine.start([], event=event, sensor_state=state)
-        return rows
+    def _starts(
+        self, listeners: Listeners, events: Iterable[TriggerEvent], taken: Set[str]
+    ) -> Iterator[tuple[Trigger, Start]]:
+        """What the events start, but for executions whose ARNs are `taken`, each once."""
+        begun = {*taken}
+        for event in events:
+            for trigger in listeners.of(event):
+                try:
+                    start = self._start_of(trigger, event)
+                except AuthorError as error:
+                    _log.error(
+                        "the trigger %s cannot make an input of event %s: %s",
+                        trigger.name,
+                        event.id,
+                        error.failure.cause,
+                    )
+                    continue
+                arn = self._catalog.execution_arn(start.machine, start.name)
+                if arn not in begun:
+                    begun.add(arn)
+                    yield trigger, start

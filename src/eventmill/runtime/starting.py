@@ -30,7 +30,7 @@ class Start:
     input: Payload
     trigger: str | None = None
     child: Child | None = None
-    cause: tuple[str, str] | None = None  # (source, id) of an event that is in the inbox already
+    cause: tuple[str, str] | None = None  # (source, id) of the event that starts it
 
 
 _Begun: TypeAlias = tuple[Live, Step, StepRow]
@@ -88,12 +88,12 @@ class Starting:
     async def start(
         self,
         starts: Sequence[Start],
-        event: TriggerEvent | None = None,
+        events: Sequence[TriggerEvent] = (),
         sensor_state: Mapping[tuple[str, str], bytes | None] | None = None,
     ) -> Sequence[ExecutionRow]:
         """Begin executions that were admitted; see `Engine.start`."""
         try:
-            begun, transaction = self._begun(starts, event, sensor_state)
+            begun, transaction = self._begun(starts, events, sensor_state)
             known: asyncio.Future[None] = asyncio.get_running_loop().create_future()
             self._events.submit(transaction, partial(self._started, begun, known))
         except BaseException:
@@ -108,13 +108,13 @@ class Starting:
     def _begun(
         self,
         starts: Sequence[Start],
-        event: TriggerEvent | None,
+        events: Sequence[TriggerEvent],
         sensor_state: Mapping[tuple[str, str], bytes | None] | None,
     ) -> tuple[Sequence[_Begun], Transaction]:
         now_ms = self._clock.now_ms()
-        begun = [self._begin(start, event, now_ms) for start in starts]
+        begun = [self._begin(start, now_ms) for start in starts]
         return begun, Transaction(
-            event=event,
+            events=events,
             received_ms=now_ms,
             created=[live.row for live, _, _ in begun],
             steps=[row for _, _, row in begun],
@@ -134,7 +134,7 @@ class Starting:
             },
         )
 
-    def _begin(self, start: Start, event: TriggerEvent | None, now_ms: int) -> _Begun:
+    def _begin(self, start: Start, now_ms: int) -> _Begun:
         machine = start.machine
         row = ExecutionRow(
             id=self._new_id(now_ms),
@@ -144,7 +144,7 @@ class Starting:
             definition=machine.digest,
             status=RUNNING,
             start_ms=now_ms,
-            event=start.cause if event is None else (event.source, event.id),
+            event=start.cause,
             trigger=start.trigger,
             child=start.child,
         )

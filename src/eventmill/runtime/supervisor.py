@@ -1,6 +1,7 @@
 """Keeps sensors running: each an isolated task, started again after a failure, ever more slowly."""
 
 import logging
+from collections.abc import Sequence
 from typing import Final
 
 from eventmill.errors import LogUnavailable, SensorError
@@ -56,9 +57,9 @@ class Supervisor:
     async def _run(self, watch: Watch) -> None:
         sensor, listeners = watch.sensor, watch.listeners
 
-        async def publish(delivery: Delivery) -> None:
+        async def publish(deliveries: Sequence[Delivery]) -> None:
             point("before-publish")
-            await self._router.publish(sensor.name, listeners, delivery)
+            await self._router.publish(sensor.name, listeners, deliveries)
             point("before-acknowledge")
             if self.problems.pop(sensor.name, None) is not None:
                 _log.info("sensor %s: works again", sensor.name)

@@ -275,7 +275,7 @@ class _Watch:
             forgotten = self._ledger.forgettable(FORGOTTEN_PER_DELIVERY_MAX)
             state = {**dict.fromkeys(forgotten), path: version}
             event = self._sensor.event(sighting, detail_type)
-            await self._publish(Delivery(event=event, state=state))
+            await self._publish([Delivery(event=event, state=state)])
             self._ledger.published(path, version, forgotten)
             point("after-acknowledge")
         finally:

@@ -149,13 +149,11 @@ class ScheduleSensor:
             return
         # Only the last one remembers. Until it is durable the others may come again, and the inbox
         # takes each of them once.
-        await self._publish(publish, [Delivery(event=each, state={}) for each in events[:-1]])
-        await self._publish(publish, [Delivery(event=events[-1], state=state)])
-        point("after-acknowledge")
-
-    async def _publish(self, publish: Publish, deliveries: Sequence[Delivery]) -> None:
+        deliveries = [Delivery(event=each, state={}) for each in events[:-1]]
+        deliveries.append(Delivery(event=events[-1], state=state))
         for begin in range(0, len(deliveries), DELIVERIES_MAX):
-            await asyncio.gather(*map(publish, deliveries[begin : begin + DELIVERIES_MAX]))
+            await publish(deliveries[begin : begin + DELIVERIES_MAX])
+        point("after-acknowledge")
 
     def _event_of(self, turn: _Turn, number: int) -> TriggerEvent:
         return scheduled_event(

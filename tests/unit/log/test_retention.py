@@ -126,7 +126,7 @@ async def test_events_that_started_nothing_go_by_their_own_age(
     log: SqliteEventLog, path: Path
 ) -> None:
     for number, received_ms in enumerate((1, 2, NOW)):
-        await commit(log, Transaction(event=event(f"e{number}"), received_ms=received_ms))
+        await commit(log, Transaction(events=[event(f"e{number}")], received_ms=received_ms))
     swept = await sweep(log, Limits(events_ms=DAY), NOW)
     assert swept.removed.events == 2
     assert [each.event.id for each in await log.inbox()] == ["e2"]

@@ -32,6 +32,9 @@ _log: Final = logging.getLogger(__name__)
 # Above this, messages are decoded in a thread, so that nobody waits for it in the loop.
 IN_LOOP_BYTES_MAX: Final = 1024 * 1024
 
+# So many events become durable in one transaction at most.
+DELIVERIES_MAX: Final = 1_000
+
 _POLL_MS: Final = 1_000
 _STOP_SECONDS: Final = 5.0
 # A server that publishes slowly is alive all the same, and says so by its heartbeats.
@@ -277,13 +280,9 @@ class Reading:
         return await asyncio.to_thread(decode) if size > IN_LOOP_BYTES_MAX else decode()
 
     async def _publish_all(self, deliveries: Sequence[Delivery]) -> None:
-        """Return when all are durable; else raise what the first of them failed with."""
-        outcomes = await asyncio.gather(
-            *(self._publish(each) for each in deliveries), return_exceptions=True
-        )
-        for outcome in outcomes:
-            if isinstance(outcome, BaseException):
-                raise outcome
+        """Return when all are durable, in as few commits as memory allows."""
+        for begin in range(0, len(deliveries), DELIVERIES_MAX):
+            await self._publish(deliveries[begin : begin + DELIVERIES_MAX])
 
     def _read_up_to(self, places: Mapping[Partition, Place]) -> None:
         for partition, place in places.items():

@@ -6,7 +6,6 @@ each version is told once, whatever is restarted or killed. What was written and
 two listings was never there for it.
 """
 
-import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager
 from typing import Final, TypeAlias
@@ -168,14 +167,12 @@ class _Listings:
         """Make durable what was found; if that fails, nothing of this listing counts."""
         deliveries, silent = self._deliveries, self._silent
         self._deliveries, self._silent = [], {}
-        await self._publish_all(deliveries)
+        if deliveries:
+            await self._publish(deliveries)
         if silent:
             await self._sensor.remember(silent)
         if deliveries:
             point("after-acknowledge")
-
-    async def _publish_all(self, deliveries: list[Delivery]) -> None:
-        await asyncio.gather(*map(self._publish, deliveries))
 
 
 class _Known:

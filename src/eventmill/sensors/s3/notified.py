@@ -118,15 +118,14 @@ class Intake:
         self._held.add(batch)
         try:
             told = [(message, *self._sensor.events(message)) for message in batch]
-            await self._publish_all([event for _, events, _ in told for event in events])
+            found = [event for _, events, _ in told for event in events]
+            if found:
+                await self._publish([Delivery(event=each, state={}) for each in found])
             await self._delete([message for message, _, is_done in told if is_done])
             point("after-acknowledge")
         finally:
             self._held.discard(batch)
             self._batches.release()
-
-    async def _publish_all(self, events: Sequence[TriggerEvent]) -> None:
-        await asyncio.gather(*(self._publish(Delivery(event=each, state={})) for each in events))
 
     async def _delete(self, messages: list[Message]) -> None:
         for attempt in range(DELETIONS_MAX):
