@@ -297,6 +297,33 @@ async def test_of_the_same_event_twice_in_one_batch_the_first_wins(log: EventLog
     assert [row.id for row in await log.executions()] == [1]
 
 
+async def test_events_of_one_transaction_lie_in_the_inbox_in_their_order(log: EventLog) -> None:
+    events = [trigger_event(id) for id in "bac"]
+    created = [execution(number + 1, event=(e.source, e.id)) for number, e in enumerate(events)]
+    await log.commit(Transaction(events=events, received_ms=7, created=created))
+    inbox = await log.inbox()
+    assert [each.event.id for each in inbox] == ["c", "a", "b"]
+    assert {each.received_ms for each in inbox} == {7}
+
+
+async def test_a_refusal_names_all_events_that_are_there_and_those_that_come_twice(
+    log: EventLog,
+) -> None:
+    await log.commit(Transaction(events=[trigger_event("a"), trigger_event("c")]))
+    wanted = [trigger_event(id) for id in "abcdda"]
+    with pytest.raises(DuplicateEvent) as caught:
+        await log.commit(Transaction(events=wanted))
+    assert [id for _, id in caught.value.events] == ["a", "c", "d"]
+    assert [each.event.id for each in await log.inbox()] == ["c", "a"]
+
+
+async def test_a_refusal_names_all_executions_whose_arns_are_taken(log: EventLog) -> None:
+    await create(log, execution(1), execution(3))
+    with pytest.raises(ExecutionAlreadyExists) as caught:
+        await log.commit(Transaction(created=[execution(id) for id in (1, 2, 3, 4)]))
+    assert caught.value.arns == [arn(1), arn(3)]
+
+
 async def test_a_duplicate_event_is_the_reason_given_before_all_others(log: EventLog) -> None:
     await log.commit(Transaction(events=[trigger_event("e")]))
     await create(log, execution(1))
