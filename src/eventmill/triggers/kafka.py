@@ -77,7 +77,7 @@ class KafkaSource:
     sasl: Sasl | None = None
     tls: Tls | None = None
     dead_letter_topic: str = ""
-    max_poll_records: int = 500
+    max_poll_records: int = 1_000
     fetch_max_bytes: int = 8 * 1024 * 1024
     metadata_seconds: float = 10.0
     request_seconds: float = 15.0
@@ -152,7 +152,7 @@ def parse_kafka(fields: Fields) -> KafkaSource:
         sasl=_parse_sasl(fields),
         tls=_parse_tls(fields),
         dead_letter_topic=_parse_topic(fields, "DeadLetterTopic"),
-        max_poll_records=_number(fields, "MaxPollRecords", 500, least=1, most=10_000),
+        max_poll_records=_number(fields, "MaxPollRecords", 1_000, least=1, most=10_000),
         fetch_max_bytes=_number(fields, "FetchMaxBytes", 8 << 20, least=1_024, most=1 << 30),
         metadata_seconds=fields.seconds("MetadataSeconds", default=10.0, least=0.1),
         request_seconds=fields.seconds("RequestSeconds", default=15.0, least=0.1),

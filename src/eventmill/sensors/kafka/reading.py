@@ -139,7 +139,7 @@ class Reading:
                 await self._commit()
         await self._close_consumer()
         await self._metadata.close()
-        if self._failure.done():
+        if self._failure.done() and not self._failure.cancelled():
             self._failure.exception()  # whoever could still be told has been
 
     async def _close_consumer(self) -> None:
