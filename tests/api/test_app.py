@@ -200,7 +200,8 @@ async def raw(world: World, receive: Any, **options: float) -> list[Any]:
             "GET",
             "/favicon.ico",
             404,
-            "There is nothing at '/favicon.ico'; the API is POST /, its health GET /health",
+            "There is nothing at '/favicon.ico'; the API is POST /, its health GET /health, "
+            "and events are taken by POST /events",
         ),
     ],
 )

@@ -26,6 +26,7 @@ COMMANDS: Final = {
     "test": ("eventmill.cli.commands.test:test", "Test workflows with mocks, in virtual time."),
     "graph": ("eventmill.cli.commands.graph:graph", "Draw a state machine, and what ran of it."),
     "start": ("eventmill.cli.commands.start:start", "Start an execution of a state machine."),
+    "emit": ("eventmill.cli.commands.emit:emit", "Put events on the bus."),
     "executions": (
         "eventmill.cli.commands.executions:executions",
         "List executions, or show one.",

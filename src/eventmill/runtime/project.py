@@ -190,8 +190,10 @@ def _load_triggers(settings: Settings, machines: set[str]) -> tuple[list[Trigger
     for path in paths:
         trigger, found = check_trigger(path, machines)
         findings += found
-        if trigger is not None:
-            triggers.append(trigger)
+        if trigger is None:
+            continue
+        triggers.append(trigger)
+        if trigger.source is not None:
             source, first = sources.setdefault(trigger.source.name, (trigger.source, path))
             if source != trigger.source:
                 findings.append(_at_odds(path, first, trigger.source))

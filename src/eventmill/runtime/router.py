@@ -7,7 +7,7 @@ from typing import Final
 from eventmill.errors import DuplicateEvent, ExecutionAlreadyExists
 from eventmill.events import TriggerEvent
 from eventmill.model import AuthorError
-from eventmill.ports import Delivery, EventLog
+from eventmill.ports import Delivery, EventLog, Transaction
 from eventmill.runtime.catalog import Catalog
 from eventmill.runtime.engine import Engine
 from eventmill.runtime.overlap import Overlaps, Verdict
@@ -19,9 +19,14 @@ _log: Final = logging.getLogger(__name__)
 
 
 class Router:
-    """Matches events of a sensor against the triggers that use this sensor."""
+    """Matches events against the triggers of their sensor, and those that listen to the bus."""
 
-    def __init__(self, log: EventLog, engine: Engine, catalog: Catalog) -> None:
+    def __init__(
+        self, log: EventLog, engine: Engine, catalog: Catalog, bus: Listeners | None = None
+    ) -> None:
+        """Start what triggers say; those in `bus` are asked about every event."""
+        self._bus = bus or Listeners(())
+        self._events = log
         self._engine = engine
         self._catalog = catalog
         self.overlaps = Overlaps(log, engine, self._start_of)
@@ -62,6 +67,18 @@ class Router:
             else:
                 return
 
+    async def refuse(self, sensor: str, delivery: Delivery, reason: str) -> None:
+        """Make an event durable that must start nothing, for this reason.
+
+        Raises:
+            LogUnavailable: The disk refuses; nothing was stored.
+        """
+        state = {(sensor, key): value for key, value in delivery.state.items()}
+        try:
+            await self._engine.start([], events=[delivery.event], sensor_state=state)
+        except DuplicateEvent:
+            await self._events.commit(Transaction(sensor_state=state))
+
     async def _carry_out(
         self,
         verdict: Verdict,
@@ -91,7 +108,7 @@ class Router:
         """What the events start, but for executions whose ARNs are `taken`, each once."""
         begun = {*taken}
         for event in events:
-            for trigger in listeners.of(event):
+            for trigger in (*listeners.of(event), *self._bus.of(event)):
                 try:
                     start = self._start_of(trigger, event)
                 except AuthorError as error:

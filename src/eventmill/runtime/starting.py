@@ -14,11 +14,20 @@ from eventmill.machine.execution import RUNNING
 from eventmill.machine.facts import StartExecution
 from eventmill.machine.transition import Step, advance
 from eventmill.model import Payload, Quotas, record
-from eventmill.ports import Child, Clock, EventLog, ExecutionRow, StepRow, Transaction
+from eventmill.ports import (
+    Child,
+    Clock,
+    EventLog,
+    ExecutionRow,
+    Outcome,
+    StepRow,
+    Transaction,
+)
 from eventmill.runtime.admission import Admission, weight_of
 from eventmill.runtime.catalog import Catalog, Machine
 from eventmill.runtime.loading import Live, Loading, Told
 from eventmill.runtime.map_run_rows import map_runs_begun, map_runs_changed
+from eventmill.runtime.outbox import Notice, Outbox
 
 
 @record
@@ -68,6 +77,7 @@ class Starting:
         new_seed: Callable[[], int],
         timer: Callable[[Live], int | None],
         began: Callable[[Live, Step, Sequence[Told]], None],
+        outbox: Outbox | None = None,
     ) -> None:
         self._events = log
         self._clock = clock
@@ -79,6 +89,7 @@ class Starting:
         self._new_seed = new_seed
         self._timer = timer
         self._began = began
+        self._outbox = outbox
         self._last_id = 0
 
     def ids_after(self, id_: int) -> None:
@@ -93,9 +104,12 @@ class Starting:
     ) -> Sequence[ExecutionRow]:
         """Begin executions that were admitted; see `Engine.start`."""
         try:
-            begun, transaction = self._begun(starts, events, sensor_state)
+            begun, notice, transaction = self._begun(starts, events, sensor_state)
             known: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-            self._events.submit(transaction, partial(self._started, begun, known))
+            outcome: Outcome = partial(self._started, begun, known)
+            if notice is not None:
+                outcome = notice.ahead_of(outcome)
+            self._events.submit(transaction, outcome)
         except BaseException:
             self._admission.leave(weight(starts))
             raise
@@ -110,10 +124,15 @@ class Starting:
         starts: Sequence[Start],
         events: Sequence[TriggerEvent],
         sensor_state: Mapping[tuple[str, str], bytes | None] | None,
-    ) -> tuple[Sequence[_Begun], Transaction]:
+    ) -> tuple[Sequence[_Begun], Notice | None, Transaction]:
         now_ms = self._clock.now_ms()
         begun = [self._begin(start, now_ms) for start in starts]
-        return begun, Transaction(
+        notice = None
+        if begun and self._outbox is not None:
+            notice = self._outbox.begun([(live.row, live.execution) for live, _, _ in begun])
+        if notice is not None:
+            sensor_state = {**(sensor_state or {}), **notice.marks}
+        transaction = Transaction(
             events=events,
             received_ms=now_ms,
             created=[live.row for live, _, _ in begun],
@@ -133,6 +152,7 @@ class Starting:
                 for key, change in map_runs_changed(live.id, step).items()
             },
         )
+        return begun, notice, transaction
 
     def _begin(self, start: Start, now_ms: int) -> _Begun:
         machine = start.machine

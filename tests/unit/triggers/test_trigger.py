@@ -21,6 +21,10 @@ EVENT = TriggerEvent(
 )
 
 AT_MOST_ONE = "a target has at most one of Input, InputPath, InputTransformer"
+NEEDS_A_PATTERN = (
+    "is missing: without a Source the trigger listens to all events, "
+    "and says by its pattern which of them it takes"
+)
 VARIABLE_RULE = (
     "a variable's name has only letters, digits, '_', '-' and '.', and does not start with AWS"
 )
@@ -332,7 +336,7 @@ def test_overlaps_are_allowed_unless_the_target_says_otherwise() -> None:
 
 
 def test_names_missing_and_misplaced_fields() -> None:
-    assert mistakes_in({}) == [("/Source", "is missing"), ("/Target", "is missing")]
+    assert mistakes_in({}) == [("/EventPattern", NEEDS_A_PATTERN), ("/Target", "is missing")]
     assert mistakes_in([]) == [("", "must be an object, not an array")]
     assert mistakes_in({"Source": {}, "Target": None}) == [
         ("/Source/Type", "is missing"),
@@ -392,7 +396,7 @@ def test_refuses_what_names_no_state_machine(reference: str) -> None:
 
 
 def test_the_exception_lists_the_mistakes_too() -> None:
-    with pytest.raises(InvalidTrigger, match="/Source: is missing; /Target: is missing"):
+    with pytest.raises(InvalidTrigger, match="/EventPattern: is missing: .*; /Target: is missing"):
         parse_trigger("files", {})
 
 
