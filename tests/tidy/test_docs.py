@@ -114,8 +114,9 @@ def settings_entries() -> list[str]:
     """Every entry that `load_settings` asks for, as its calls of `take` name them."""
     tables = {"table": ""} | {
         name: f"{name}."
-        for name in ("server", "handlers", "concurrency", "objects", "retention", "audit")
+        for name in ("server", "handlers", "concurrency", "objects", "retention", "audit", "events")
     }
+    tables["signature"] = "events.signatures.NAME."
     taken = [
         tables[node.func.value.id] + node.args[0].value
         for node in ast.walk(ast.parse(read("src/eventmill/runtime/settings.py")))

@@ -154,11 +154,7 @@ def load_settings(project: Path) -> Settings:
             executions=concurrency.take("executions", {}, _limits),
             handlers=concurrency.take("handlers", {}, _limits),
         ),
-        events=EventSettings(
-            body_bytes_max=events.take("body_bytes_max", 1_048_576, _positive),
-            hops_max=events.take("hops_max", 16, _positive),
-            signatures={name: _signature(each) for name, each in signed.items()},
-        ),
+        events=_event_settings(events, signed),
     )
     if settings.objects.s3:
         objects.refuse("folder", "buckets are in a folder or in S3, not in both")
@@ -180,13 +176,21 @@ def _quotas(table: "_Table") -> Quotas:
     return Quotas(**taken)
 
 
-def _signature(table: "_Table") -> Signature:
+def _event_settings(events: "_Table", signed: "Mapping[str, _Table]") -> EventSettings:
+    return EventSettings(
+        body_bytes_max=events.take("body_bytes_max", 1_048_576, _positive),
+        hops_max=events.take("hops_max", 16, _positive),
+        signatures={name: _signature(each) for name, each in signed.items()},
+    )
+
+
+def _signature(signature: "_Table") -> Signature:
     for name in ("scheme", "secret_from"):
-        table.require(name)
+        signature.require(name)
     return Signature(
-        scheme=table.take("scheme", SCHEMES[0], _scheme),
-        secret_from=table.take("secret_from", "", _text),
-        tolerance_seconds=table.take("tolerance_seconds", 300, _positive),
+        scheme=signature.take("scheme", SCHEMES[0], _scheme),
+        secret_from=signature.take("secret_from", "", _text),
+        tolerance_seconds=signature.take("tolerance_seconds", 300, _positive),
     )
 
 

@@ -135,10 +135,10 @@ _NAME_RULE: Final = '1 to 80 characters, without spaces and without any of <>{}[
 def _parse_pattern(fields: Fields, note: Note) -> Matcher | None:
     if not fields.has("EventPattern"):
         if not fields.has("Source"):
-            fields.note(
-                "is missing: without a Source the trigger listens to all events, "
-                "and says by its pattern which of them it takes",
+            fields.miss(
                 "EventPattern",
+                ": without a Source the trigger listens to all events, "
+                "and says by its pattern which of them it takes",
             )
         return None
     return compile_pattern(

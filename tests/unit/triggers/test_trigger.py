@@ -396,7 +396,7 @@ def test_refuses_what_names_no_state_machine(reference: str) -> None:
 
 
 def test_the_exception_lists_the_mistakes_too() -> None:
-    with pytest.raises(InvalidTrigger, match="/EventPattern: is missing: .*; /Target: is missing"):
+    with pytest.raises(InvalidTrigger, match=r"/EventPattern: is missing: .*; /Target: is missing"):
         parse_trigger("files", {})
 
 
