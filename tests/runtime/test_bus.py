@@ -181,7 +181,7 @@ async def test_the_event_has_the_shape_of_step_functions() -> None:
         row = await life.world.start("one", "by-hand", {"n": 1})
         await settled()
         began, ended = await life.told()
-        common = {
+        always = {
             "executionArn": row.arn,
             "stateMachineArn": row.state_machine_arn,
             "stateMachineVersionArn": None,
@@ -205,11 +205,11 @@ async def test_the_event_has_the_shape_of_step_functions() -> None:
             "time": "1970-01-01T00:16:40Z",
             "region": "local",
             "resources": [row.arn],
-            "detail": common
+            "detail": always
             | {"status": "RUNNING", "stopDate": None, "output": None, "outputDetails": None}
             | {"redriveStatusReason": "Execution is RUNNING and cannot be redriven"},
         }
-        assert ended["detail"] == common | {
+        assert ended["detail"] == always | {
             "status": "SUCCEEDED",
             "stopDate": 1_000_000,
             "output": '{"n":1}',

@@ -377,7 +377,11 @@ def test_definitions_in_documents_have_no_mistakes() -> None:
 
 
 def test_triggers_in_documents_have_no_mistakes(tmp_path: Path) -> None:
-    triggers = [block for block in blocks("json", "yaml") if "Source" in block.text]
+    triggers = [
+        block
+        for block in blocks("json", "yaml")
+        if "Target:" in block.text or "Source" in block.text
+    ]
     write_project(tmp_path, triggers)
     names = [
         parse_trigger(path.stem, load_document(path)).name
@@ -389,15 +393,18 @@ def test_triggers_in_documents_have_no_mistakes(tmp_path: Path) -> None:
 
 
 def test_settings_in_documents_have_no_mistakes(tmp_path: Path) -> None:
-    (block,) = blocks("toml")
+    written = blocks("toml")
+    settings = [
+        load_settings(write_project(tmp_path / str(number), [block]))
+        for number, block in enumerate(written)
+    ]
 
-    settings = load_settings(write_project(tmp_path, [block]))
-
-    assert settings.quotas != AWS_QUOTAS
+    assert any(each.quotas != AWS_QUOTAS for each in settings)
+    assert any(each.events.signatures for each in settings)
 
 
 def test_handlers_in_documents_are_found_and_compile(tmp_path: Path) -> None:
-    written = blocks("python")
+    written = [block for block in blocks("python") if "handler" in block.text]
     found = scan(write_project(tmp_path, written) / "handlers")
 
     assert found.problems == ()
