@@ -12,7 +12,7 @@ from eventmill.errors import LogUnavailable
 from eventmill.events import TriggerEvent
 from eventmill.log.memory import MemoryEventLog
 from eventmill.model import Json
-from eventmill.ports import Delivery, ExecutionRow, Transaction
+from eventmill.ports import Delivery, ExecutionRow, Outcome, Transaction
 from eventmill.runtime.bus import Bus
 from eventmill.runtime.outbox import BUS, Outbox
 from eventmill.runtime.router import Router
@@ -88,12 +88,12 @@ class Disk(MemoryEventLog):
 
     fails = False
 
-    def commit(self, transaction: Transaction) -> "asyncio.Future[None]":
+    def submit(self, transaction: Transaction, outcome: Outcome) -> None:
         if self.fails and transaction.event is not None:
-            future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-            future.set_exception(LogUnavailable("the disk is full"))
-            return future
-        return super().commit(transaction)
+            full = LogUnavailable("the disk is full")
+            asyncio.get_running_loop().call_soon(outcome, full)
+        else:
+            super().submit(transaction, outcome)
 
 
 class Life:
