@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -273,6 +274,37 @@ async def test_what_no_trigger_listens_to_leaves_no_trace() -> None:
         assert await log.sensor_state(BUS) == {}
 
 
+async def test_what_only_the_whole_event_tells_decides_too() -> None:
+    form = {
+        "EventPattern": {"source": [SOURCE], "detail": {"name": ["wanted"]}},
+        "Target": {"StateMachine": "two"},
+    }
+    async with living(MemoryEventLog(), parse_trigger("t", form)) as life:
+        await life.world.start("one", "wanted")
+        await life.world.start("one", "other")
+        await settled()
+        assert [each["resources"] for each in await life.told()] == [
+            [f"{ARN}execution:one:wanted"]
+        ] * 2
+
+
+async def test_of_state_machines_that_nobody_listens_to_nothing_is_looked_at() -> None:
+    changes = StatusChanges(Listeners([on_status("a", "two", "one", "FAILED")]), Home())
+    row = ExecutionRow(
+        id=1,
+        arn=f"{ARN}execution:three:n",
+        state_machine_arn=f"{ARN}stateMachine:three",
+        name="n",
+        definition="",
+        status="RUNNING",
+        start_ms=0,
+    )
+    untouched: Any = None
+    assert changes.of(row, untouched, "FAILED") is None
+    one = replace(row, state_machine_arn=f"{ARN}stateMachine:one")
+    assert changes.of(one, untouched, "SUCCEEDED") is None
+
+
 @pytest.mark.parametrize(
     "pattern", [{"source": [{"anything-but": "x"}]}, {"detail": {"name": [{"exists": True}]}}]
 )
@@ -337,6 +369,29 @@ async def test_more_than_memory_holds_is_read_from_the_log(monkeypatch: pytest.M
             await settled()
         assert len(await life.executions("two")) == 20
         assert await log.sensor_state(BUS) == {}
+
+
+async def test_marks_of_the_last_server_are_read_as_there_is_room(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("eventmill.runtime.outbox._IN_MEMORY_MAX", 3)
+    log, trigger = MemoryEventLog(), on_status("a", "two", "one", "SUCCEEDED")
+    async with living(log, trigger, publishes=False) as life:
+        await asyncio.gather(*(life.world.start("one", f"n{number}") for number in range(20)))
+    seen: list[tuple[str, int]] = []
+
+    async def put(delivery: Delivery, reason: str | None) -> None:
+        seen.append((delivery.event.id, outbox.in_memory))
+        await log.commit(Transaction(sensor_state={(BUS, delivery.event.id): None}))
+
+    clock = VirtualClock(0)
+    outbox = Outbox(log, clock, StatusChanges(Listeners([trigger]), Home()), hops_max=16)
+    running = asyncio.ensure_future(outbox.run(put))
+    for _ in range(5):
+        await settled()
+    running.cancel()
+    assert len({id for id, _ in seen}) == 20
+    assert max(waiting for _, waiting in seen) == 3
 
 
 async def test_a_loop_ends_after_so_many_hops(caplog: pytest.LogCaptureFixture) -> None:

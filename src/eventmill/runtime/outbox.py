@@ -68,6 +68,11 @@ class Outbox:
         self._woken = asyncio.Event()
         self._hops: dict[str, int] = {}
 
+    @property
+    def in_memory(self) -> int:
+        """How many events wait that need not be read from the log."""
+        return len(self._waiting)
+
     def begun(self, executions: Sequence[tuple[ExecutionRow, Execution]]) -> Notice | None:
         """What new executions put on the bus; those that have ended at once tell of both."""
         events = []
