@@ -90,7 +90,7 @@ class Disk(MemoryEventLog):
     fails = False
 
     def submit(self, transaction: Transaction, outcome: Outcome) -> None:
-        if self.fails and transaction.event is not None:
+        if self.fails and transaction.events:
             full = LogUnavailable("the disk is full")
             asyncio.get_running_loop().call_soon(outcome, full)
         else:
@@ -146,7 +146,7 @@ async def test_events_of_a_sensor_go_to_its_triggers_and_to_those_on_the_bus() -
         router = Router(
             life.world.log, life.world.engine, life.world.catalog, Listeners([ON_ORDERS])
         )
-        await router.publish("s", Listeners([own]), Delivery(event=order("1"), state={"k": b"v"}))
+        await router.publish("s", Listeners([own]), [Delivery(event=order("1"), state={"k": b"v"})])
         assert len(await life.executions("one")) == len(await life.executions("two")) == 1
         assert await life.world.log.sensor_state("s") == {"k": b"v"}
 
@@ -275,7 +275,7 @@ async def test_what_no_trigger_listens_to_leaves_no_trace() -> None:
 
 
 async def test_what_only_the_whole_event_tells_decides_too() -> None:
-    form = {
+    form: dict[str, Json] = {
         "EventPattern": {"source": [SOURCE], "detail": {"name": ["wanted"]}},
         "Target": {"StateMachine": "two"},
     }
