@@ -1,0 +1,123 @@
+"""AWS on this machine: `with MotoServer() as aws: aws.client("s3")…`."""
+
+import asyncio
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final, Self
+from urllib.request import Request, urlopen
+
+from eventmill.testing.child import Child
+from eventmill.testing.extra import folder_of, require
+
+REGION: Final = "us-east-1"
+ACCOUNT: Final = "123456789012"  # as moto has it
+
+_RESET_SECONDS: Final = 30
+
+
+class MotoServer:
+    """moto's server in a process of its own: S3, SQS, DynamoDB and most else, all made up.
+
+    It ends with `stop` or with this process, however that ends. Everything is in memory, unless
+    there is a folder `data`: buckets, their objects and notifications, and queues with what is in
+    them are then kept in it from one run to the next.
+    """
+
+    def __init__(self, *, port: int = 0, data: Path | None = None) -> None:
+        """Listen on `port` of 127.0.0.1; 0 is any that is free."""
+        self._port = port
+        self._data = data
+        self._child: Child | None = None
+
+    @property
+    def endpoint(self) -> str:
+        """The URL that clients take.
+
+        Raises:
+            RuntimeError: It is not running.
+        """
+        if self._child is None:
+            raise RuntimeError("moto is not running: start it, or use it in a with statement")
+        return f"http://127.0.0.1:{self._child.told}"
+
+    @property
+    def environment(self) -> Mapping[str, str]:
+        """Variables that lead boto3, the command `aws` and all other clients of AWS here.
+
+        They name no account of anybody's: profiles and configuration files are not read.
+        """
+        return {
+            "AWS_ENDPOINT_URL": self.endpoint,
+            "AWS_ACCESS_KEY_ID": "testing",
+            "AWS_SECRET_ACCESS_KEY": "testing",
+            "AWS_REGION": REGION,
+            "AWS_DEFAULT_REGION": REGION,
+            "AWS_CONFIG_FILE": os.devnull,
+            "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+            "AWS_EC2_METADATA_DISABLED": "true",
+        }
+
+    def start(self) -> Self:
+        """Start it, if it is not running; that takes a second or two.
+
+        Raises:
+            SettingsError: The extra `eventmill[testing]` is not installed, or the port is taken.
+        """
+        if self._child is None:
+            folder_of("moto")
+            folder_of("flask")
+            folder = [] if self._data is None else [str(self._data)]
+            arguments = [str(self._port), *folder]
+            self._child = Child("eventmill.testing.moto_process", *arguments)
+        return self
+
+    def stop(self) -> None:
+        """End it; nothing if it is not running."""
+        child, self._child = self._child, None
+        if child is not None:
+            child.end()
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+    async def __aenter__(self) -> Self:
+        return await asyncio.to_thread(self.start)
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await asyncio.to_thread(self.stop)
+
+    def reset(self) -> None:
+        """Forget everything that was made in it."""
+        with urlopen(
+            Request(f"{self.endpoint}/moto-api/reset", method="POST"), timeout=_RESET_SECONDS
+        ):
+            pass
+
+    def client(self, service: str) -> Any:
+        """A client of boto3 for `service`, whatever the environment says."""
+        return (
+            require("boto3")
+            .session.Session()
+            .client(
+                service,
+                endpoint_url=self.endpoint,
+                region_name=REGION,
+                aws_access_key_id="testing",
+                aws_secret_access_key="testing",
+            )
+        )
