@@ -33,31 +33,30 @@ class Message:
 
 
 class EmbeddedKafka:
-    """A Kafka of one broker in threads of this process; more on request.
+    """A Kafka of one broker in threads of this process.
 
     It is librdkafka's mock cluster: it speaks Kafka's protocol to every client, but it keeps all in
-    memory, the last 5 MB of each partition, knows no timestamps, transactions or logins, and topics
-    are made by `create_topic` or by whoever asks for them, not by admin clients. Two consumers in
-    one group take `brokers=3`. It may be started again after `stop`, empty and at another port.
+    memory, the last 5 MB of each partition, knows no timestamps, transactions or logins, takes one
+    member in a group, and topics are made by `create_topic`, not by admin clients. It may be
+    started again after `stop`, empty and at another port.
     """
 
-    def __init__(self, *topics: str, partitions: int = 1, brokers: int = 1) -> None:
+    def __init__(self, *topics: str, partitions: int = 1) -> None:
         """With these `topics` from the start, each of so many `partitions`."""
         self._topics = topics
         self._partitions = partitions
-        self._brokers = brokers
         self._running: MockCluster | None = None
         self._producer: Any = None
         self._lock = threading.Lock()
 
     @property
     def bootstrap_servers(self) -> str:
-        """host:port, as clients take it; with commas between several.
+        """host:port, as clients take it.
 
         Raises:
             RuntimeError: It is not running.
         """
-        return self._cluster.addresses
+        return self._cluster.address
 
     @property
     def environment(self) -> Mapping[str, str]:
@@ -71,7 +70,7 @@ class EmbeddedKafka:
             SettingsError: The extra `eventmill[testing]` is not installed.
         """
         if self._running is None:
-            self._running = MockCluster(self._brokers)
+            self._running = MockCluster()
             for topic in self._topics:
                 self.create_topic(topic, self._partitions)
         return self
@@ -130,7 +129,7 @@ class EmbeddedKafka:
         Raises:
             ValueError: There is one of this name.
         """
-        self._cluster.call("topic_create", name.encode(), partitions, self._brokers)
+        self._cluster.call("topic_create", name.encode(), partitions, 1)
 
     def delete_topic(self, name: str) -> None:
         """Remove a topic and its messages.

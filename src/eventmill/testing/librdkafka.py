@@ -31,10 +31,10 @@ _FUNCTIONS: Final[tuple[tuple[str, Any, list[Any]], ...]] = (
 
 
 class MockCluster:
-    """Brokers in threads of this process, until `close`."""
+    """A broker in threads of this process, until `close`."""
 
-    def __init__(self, brokers: int) -> None:
-        """Start `brokers` of them, on ports that are free.
+    def __init__(self) -> None:
+        """Start it, on a port that is free.
 
         Raises:
             SettingsError: confluent-kafka is not installed, or not one that has a mock cluster.
@@ -47,13 +47,13 @@ class MockCluster:
         self._client = self._library.rd_kafka_new(_PRODUCER, configuration, why, _MESSAGE_BYTES)
         if not self._client:
             raise SettingsError(f"Kafka cannot be started: {why.value.decode()}")
-        self._cluster = self._library.rd_kafka_mock_cluster_new(self._client, brokers)
-        # Members of a group are not waited for, as they are to be few.
+        self._cluster = self._library.rd_kafka_mock_cluster_new(self._client, 1)
+        # The first member of a group is not to wait for others.
         self._library.rd_kafka_mock_group_initial_rebalance_delay_ms(self._cluster, 0)
 
     @property
-    def addresses(self) -> str:
-        """host:port of each broker, with commas between."""
+    def address(self) -> str:
+        """Its host:port."""
         found: bytes = self._library.rd_kafka_mock_cluster_bootstraps(self._cluster)
         return found.decode()
 
@@ -69,7 +69,7 @@ class MockCluster:
             raise ValueError(f"Kafka refuses {function.replace('_', ' ')}: {reason}")
 
     def close(self) -> None:
-        """End the brokers, and forget what they hold."""
+        """End it, and forget what it holds."""
         self._library.rd_kafka_mock_cluster_destroy(self._cluster)
         self._library.rd_kafka_destroy(self._client)
 
