@@ -9,10 +9,8 @@ from typing import Any, Final, Self
 from urllib.request import Request, urlopen
 
 from eventmill.testing.child import Child
-from eventmill.testing.extra import folder_of, require
-
-REGION: Final = "us-east-1"
-ACCOUNT: Final = "123456789012"  # as moto has it
+from eventmill.testing.clients import REGION, client
+from eventmill.testing.extra import folder_of
 
 _RESET_SECONDS: Final = 30
 
@@ -110,14 +108,4 @@ class MotoServer:
 
     def client(self, service: str) -> Any:
         """A client of boto3 for `service`, whatever the environment says."""
-        return (
-            require("boto3")
-            .session.Session()
-            .client(
-                service,
-                endpoint_url=self.endpoint,
-                region_name=REGION,
-                aws_access_key_id="testing",
-                aws_secret_access_key="testing",
-            )
-        )
+        return client(service, self.endpoint)

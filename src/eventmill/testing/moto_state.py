@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Final, cast
 
 from eventmill.model import decode_json, encode_json
+from eventmill.testing.clients import client
 from eventmill.testing.extra import require
 
 _STATE_FILE: Final = "aws.json"
@@ -52,7 +53,7 @@ def restore(endpoint: str, folder: Path) -> None:
     if not (folder / _STATE_FILE).exists():
         return
     state: Any = decode_json((folder / _STATE_FILE).read_bytes())
-    sqs, s3 = _client(endpoint, "sqs"), _client(endpoint, "s3")
+    sqs, s3 = client(endpoint, "sqs"), client(endpoint, "s3")
     for queue in state["queues"]:
         _make_queue(sqs, queue)
     for bucket in state["buckets"]:
@@ -60,7 +61,7 @@ def restore(endpoint: str, folder: Path) -> None:
 
 
 def _queues(endpoint: str) -> Iterator[dict[str, Any]]:
-    sqs = _client(endpoint, "sqs")
+    sqs = client(endpoint, "sqs")
     for url in sqs.list_queues().get("QueueUrls", []):
         name = url.rsplit("/", 1)[-1]
         attributes = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["All"])["Attributes"]
@@ -116,7 +117,7 @@ def _make_queue(sqs: Any, queue: dict[str, Any]) -> None:
 
 
 def _buckets(endpoint: str, folder: Path) -> Iterator[dict[str, Any]]:
-    s3 = _client(endpoint, "s3")
+    s3 = client(endpoint, "s3")
     count = 0
     for bucket in s3.list_buckets()["Buckets"]:
         name = bucket["Name"]
@@ -164,17 +165,3 @@ def _make_bucket(s3: Any, bucket: dict[str, Any], folder: Path) -> None:
         s3.put_bucket_notification_configuration(
             Bucket=name, NotificationConfiguration=bucket["notifications"]
         )
-
-
-def _client(endpoint: str, service: str) -> Any:
-    return (
-        require("boto3")
-        .session.Session()
-        .client(
-            service,
-            endpoint_url=endpoint,
-            region_name="us-east-1",
-            aws_access_key_id="testing",
-            aws_secret_access_key="testing",
-        )
-    )

@@ -16,7 +16,7 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 from eventmill.errors import SettingsError
-from eventmill.testing.extra import require
+from eventmill.testing.clients import client
 
 _READY_SECONDS: Final = 60.0
 _END_SECONDS: Final = 20.0
@@ -136,39 +136,29 @@ class EventmillServer:
 
     def client(self) -> Any:
         """A client of boto3 for its API, which is that of Step Functions."""
-        return (
-            require("boto3")
-            .session.Session()
-            .client(
-                "stepfunctions",
-                endpoint_url=self.endpoint,
-                region_name="us-east-1",
-                aws_access_key_id="testing",
-                aws_secret_access_key="testing",
-            )
-        )
+        return client("stepfunctions", self.endpoint)
 
     def executions(self, state_machine: str | None = None) -> list[dict[str, Any]]:
         """All executions, or those of one state machine, as DescribeExecution tells them.
 
         The first to start comes first. `input` and `output` are values, not texts.
         """
-        client = self.client()
+        api = self.client()
         try:
-            machines = client.get_paginator("list_state_machines").paginate()
+            machines = api.get_paginator("list_state_machines").paginate()
             listed = [
                 row["executionArn"]
                 for page in machines
                 for machine in page["stateMachines"]
                 if state_machine in (None, machine["name"])
-                for rows in client.get_paginator("list_executions").paginate(
+                for rows in api.get_paginator("list_executions").paginate(
                     stateMachineArn=machine["stateMachineArn"]
                 )
                 for row in rows["executions"]
             ]
-            described = [client.describe_execution(executionArn=arn) for arn in listed]
+            described = [api.describe_execution(executionArn=arn) for arn in listed]
         finally:
-            client.close()
+            api.close()
         return sorted(map(_read, described), key=lambda each: each["startDate"])
 
     def ended(
