@@ -35,7 +35,7 @@ def write_project(folder: Path, address: str, topic: str, **source: Any) -> Path
     trigger = {
         "Source": {
             "Type": "kafka",
-            "BootstrapServers": [address],
+            **({"BootstrapServers": [address]} if address else {}),
             "Topics": [topic],
             "StartingPosition": "earliest",
             "MaxPollRecords": 20,
@@ -135,6 +135,23 @@ async def test_a_server_without_a_broker_runs_and_says_what_is_missing(
     with server(project, as_json=False) as running:
         line = await asyncio.to_thread(running.line, lambda line: "cannot read from" in line)
         assert "no broker can be reached" in line
+        running.signal(signal.SIGTERM)
+        assert running.ended()[0] == 0
+
+
+async def test_brokers_that_the_environment_shall_name_and_does_not_are_told(
+    tmp_path: Path,
+) -> None:
+    project = write_project(tmp_path / "project", "", "any", BootstrapServersFrom="KAFKA_HERE")
+    told = (
+        "$KAFKA_HERE  any → rest  by messages",
+        "the environment variable KAFKA_HERE, which the source takes its brokers from, names none",
+    )
+
+    with server(project, as_json=False) as running:
+        # What is shown of the trigger and what the sensor says come in either order.
+        wanted = lambda _: all(part in "".join(running.seen) for part in told)  # noqa: E731
+        await asyncio.to_thread(running.line, wanted)
         running.signal(signal.SIGTERM)
         assert running.ended()[0] == 0
 

@@ -1,10 +1,12 @@
 """moto's server: found by boto3, gone with its owner, kept where it shall be."""
 
 import os
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +15,17 @@ import psutil
 import pytest
 
 from eventmill.errors import SettingsError
+from eventmill.log.lock import held
 from eventmill.testing import MotoServer
 from eventmill.testing.local import led_to, local_services
 
 QUEUE = "arn:aws:sqs:us-east-1:123456789012:arrivals"
+
+
+ATTRIBUTES = {
+    "text": {"DataType": "String", "StringValue": "v"},
+    "bytes": {"DataType": "Binary", "BinaryValue": b"\x00\xff"},
+}
 
 
 def children() -> set[int]:
@@ -61,7 +70,7 @@ def test_no_process_is_left_when_its_owner_is_killed(tmp_path: Path) -> None:
         "from eventmill.testing import MotoServer\n"
         f"aws = MotoServer(data=Path({str(tmp_path / 'aws')!r})).start()\n"
         "aws.client('sqs').create_queue(QueueName='arrivals')\n"
-        "print(aws._child.pid, flush=True)\n"
+        "print(aws.pid, flush=True)\n"
         "input()\n"
     )
     with subprocess.Popen(
@@ -75,6 +84,15 @@ def test_no_process_is_left_when_its_owner_is_killed(tmp_path: Path) -> None:
     assert not moto.is_running() or moto.status() == psutil.STATUS_ZOMBIE
     with MotoServer(data=tmp_path / "aws") as aws:
         assert len(aws.client("sqs").list_queues()["QueueUrls"]) == 1
+
+
+def test_the_next_one_waits_until_the_last_has_kept_its_state(tmp_path: Path) -> None:
+    with held(tmp_path / "aws"), ThreadPoolExecutor(1) as thread:
+        starting = thread.submit(MotoServer(data=tmp_path / "aws").start)
+        with pytest.raises(TimeoutError):
+            starting.result(1.5)
+        os.replace(tmp_path / "aws.lock", tmp_path / "gone")  # as when the other one ends
+        starting.result(20).stop()
 
 
 def fill(aws: MotoServer) -> None:
@@ -92,20 +110,28 @@ def fill(aws: MotoServer) -> None:
     messages = receive(sqs, queue["QueueUrl"])
     assert len(messages) == 3  # with the test of the notification
     sqs.delete_message(QueueUrl=queue["QueueUrl"], ReceiptHandle=messages[1]["ReceiptHandle"])
+    url = sqs.create_queue(QueueName="q.fifo", Attributes={"FifoQueue": "true"})["QueueUrl"]
+    for number in range(3):
+        sqs.send_message(
+            QueueUrl=url,
+            MessageBody=f"{number}",
+            MessageAttributes=ATTRIBUTES,
+            MessageGroupId="group",
+            MessageDeduplicationId=f"{number}",
+        )
 
 
 def receive(sqs: Any, url: str) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = []
-    while batch := sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages"):
+    wanted = {"MaxNumberOfMessages": 10, "MessageAttributeNames": ["All"]}
+    while batch := sqs.receive_message(QueueUrl=url, **wanted).get("Messages"):
         found += batch
     return found
 
 
-def test_buckets_and_queues_are_kept_in_a_folder(tmp_path: Path) -> None:
+def test_buckets_and_queues_with_all_they_hold_are_kept_in_a_folder(tmp_path: Path) -> None:
     with MotoServer(data=tmp_path / "aws") as aws:
         fill(aws)
-    with MotoServer(data=tmp_path / "aws") as aws:
-        pass  # kept once more
     with MotoServer(data=tmp_path / "aws") as aws:
         s3, sqs = aws.client("s3"), aws.client("sqs")
         found = s3.get_object(Bucket="data", Key="a b/ü.txt")
@@ -117,37 +143,13 @@ def test_buckets_and_queues_are_kept_in_a_folder(tmp_path: Path) -> None:
         arrivals = [body for body in bodies if "ObjectCreated" in body]
         s3.put_object(Bucket="data", Key="next", Body=b"3")
         assert len(receive(sqs, url)) == 1
+        in_order = receive(sqs, sqs.get_queue_url(QueueName="q.fifo")["QueueUrl"])
 
     assert attributes["VisibilityTimeout"] == "77"
     assert len(arrivals) == 1  # the other one was deleted, and putting it back told nobody
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["aws"]
-
-
-def test_what_a_message_carries_is_kept(tmp_path: Path) -> None:
-    attributes = {
-        "text": {"DataType": "String", "StringValue": "v"},
-        "bytes": {"DataType": "Binary", "BinaryValue": b"\x00\xff"},
-    }
-    with MotoServer(data=tmp_path) as aws:
-        sqs = aws.client("sqs")
-        url = sqs.create_queue(QueueName="q.fifo", Attributes={"FifoQueue": "true"})["QueueUrl"]
-        for number in range(3):
-            sqs.send_message(
-                QueueUrl=url,
-                MessageBody=f"{number}",
-                MessageAttributes=attributes,
-                MessageGroupId="group",
-                MessageDeduplicationId=f"{number}",
-            )
-    with MotoServer(data=tmp_path) as aws:
-        sqs = aws.client("sqs")
-        url = sqs.get_queue_url(QueueName="q.fifo")["QueueUrl"]
-        read = sqs.receive_message(
-            QueueUrl=url, MaxNumberOfMessages=10, MessageAttributeNames=["All"]
-        )["Messages"]
-
-    assert [each["Body"] for each in read] == ["0", "1", "2"]
-    assert read[0]["MessageAttributes"] == attributes
+    assert [each["Body"] for each in in_order] == ["0", "1", "2"]
+    assert in_order[0]["MessageAttributes"] == ATTRIBUTES
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["aws", "aws.lock"]
 
 
 def test_a_save_that_was_cut_off_between_two_renames_is_found(tmp_path: Path) -> None:
@@ -157,6 +159,19 @@ def test_a_save_that_was_cut_off_between_two_renames_is_found(tmp_path: Path) ->
 
     with MotoServer(data=tmp_path / "aws") as aws:
         assert len(aws.client("s3").list_buckets()["Buckets"]) == 1
+
+
+def test_a_folder_that_cannot_be_written_is_told(tmp_path: Path) -> None:
+    folder = tmp_path / "kept"
+    aws = MotoServer(data=folder / "aws").start()
+    before = children()
+    shutil.rmtree(folder)
+    folder.touch()
+
+    with pytest.raises(SettingsError, match=f"cannot be kept in {folder}/aws: Not a directory"):
+        aws.stop()
+
+    assert len(before - children()) == 1
 
 
 def test_a_port_that_is_taken_is_told() -> None:

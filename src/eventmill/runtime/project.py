@@ -1,7 +1,9 @@
 """A project on disk: its workflow files, triggers and handlers, read and checked together."""
 
+import os
 import re
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -192,12 +194,20 @@ def _load_triggers(settings: Settings, machines: set[str]) -> tuple[list[Trigger
         findings += found
         if trigger is None:
             continue
+        trigger = _located(trigger)
         triggers.append(trigger)
         if trigger.source is not None:
             source, first = sources.setdefault(trigger.source.name, (trigger.source, path))
             if source != trigger.source:
                 findings.append(_at_odds(path, first, trigger.source))
     return triggers, findings
+
+
+def _located(trigger: Trigger) -> Trigger:
+    """The trigger, with the brokers that the environment names where it is to name them."""
+    if isinstance(trigger.source, KafkaSource):
+        return replace(trigger, source=trigger.source.located(os.environ))
+    return trigger
 
 
 def _at_odds(path: Path, first: Path, source: Source) -> Finding:

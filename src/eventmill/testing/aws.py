@@ -13,6 +13,7 @@ from eventmill.testing.clients import REGION, client
 from eventmill.testing.extra import folder_of
 
 _RESET_SECONDS: Final = 30
+_NO_FILES: Final = {"AWS_CONFIG_FILE": os.devnull, "AWS_SHARED_CREDENTIALS_FILE": os.devnull}
 
 
 class MotoServer:
@@ -36,9 +37,16 @@ class MotoServer:
         Raises:
             RuntimeError: It is not running.
         """
-        if self._child is None:
-            raise RuntimeError("moto is not running: start it, or use it in a with statement")
-        return f"http://127.0.0.1:{self._child.told}"
+        return f"http://127.0.0.1:{self._running.told}"
+
+    @property
+    def pid(self) -> int:
+        """The number of its process.
+
+        Raises:
+            RuntimeError: It is not running.
+        """
+        return self._running.pid
 
     @property
     def environment(self) -> Mapping[str, str]:
@@ -52,8 +60,7 @@ class MotoServer:
             "AWS_SECRET_ACCESS_KEY": "testing",
             "AWS_REGION": REGION,
             "AWS_DEFAULT_REGION": REGION,
-            "AWS_CONFIG_FILE": os.devnull,
-            "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+            **_NO_FILES,
             "AWS_EC2_METADATA_DISABLED": "true",
         }
 
@@ -61,18 +68,25 @@ class MotoServer:
         """Start it, if it is not running; that takes a second or two.
 
         Raises:
-            SettingsError: The extra `eventmill[testing]` is not installed, or the port is taken.
+            SettingsError: The extra `eventmill[testing]` is not installed, the port is taken, or
+                `data` is in use or cannot be read.
         """
         if self._child is None:
             folder_of("moto")
             folder_of("flask")
             folder = [] if self._data is None else [str(self._data)]
             arguments = [str(self._port), *folder]
-            self._child = Child("eventmill.testing.moto_process", *arguments)
+            self._child = Child(
+                "eventmill.testing.moto_process", *arguments, environment=_without_account()
+            )
         return self
 
     def stop(self) -> None:
-        """End it; nothing if it is not running."""
+        """End it; nothing if it is not running.
+
+        Raises:
+            SettingsError: What it had could not be kept in `data`.
+        """
         child, self._child = self._child, None
         if child is not None:
             child.end()
@@ -109,3 +123,15 @@ class MotoServer:
     def client(self, service: str) -> Any:
         """A client of boto3 for `service`, whatever the environment says."""
         return client(service, self.endpoint)
+
+    @property
+    def _running(self) -> Child:
+        if self._child is None:
+            raise RuntimeError("moto is not running: start it, or use it in a with statement")
+        return self._child
+
+
+def _without_account() -> dict[str, str]:
+    """The environment of this process, but for what leads to an account: moto uses boto3 too."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+    return {**kept, **_NO_FILES}

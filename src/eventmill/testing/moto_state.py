@@ -53,7 +53,7 @@ def restore(endpoint: str, folder: Path) -> None:
     if not (folder / _STATE_FILE).exists():
         return
     state: Any = decode_json((folder / _STATE_FILE).read_bytes())
-    sqs, s3 = client(endpoint, "sqs"), client(endpoint, "s3")
+    sqs, s3 = client("sqs", endpoint), client("s3", endpoint)
     for queue in state["queues"]:
         _make_queue(sqs, queue)
     for bucket in state["buckets"]:
@@ -61,7 +61,7 @@ def restore(endpoint: str, folder: Path) -> None:
 
 
 def _queues(endpoint: str) -> Iterator[dict[str, Any]]:
-    sqs = client(endpoint, "sqs")
+    sqs = client("sqs", endpoint)
     for url in sqs.list_queues().get("QueueUrls", []):
         name = url.rsplit("/", 1)[-1]
         attributes = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["All"])["Attributes"]
@@ -117,7 +117,7 @@ def _make_queue(sqs: Any, queue: dict[str, Any]) -> None:
 
 
 def _buckets(endpoint: str, folder: Path) -> Iterator[dict[str, Any]]:
-    s3 = client(endpoint, "s3")
+    s3 = client("s3", endpoint)
     count = 0
     for bucket in s3.list_buckets()["Buckets"]:
         name = bucket["Name"]
