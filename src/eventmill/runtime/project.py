@@ -16,6 +16,7 @@ from eventmill.model import Json, Quotas, decode_json, record
 from eventmill.runtime.documents import YAML_SUFFIXES, Document, read_document
 from eventmill.runtime.findings import ERROR, Finding, from_diagnostic, from_line
 from eventmill.runtime.settings import SETTINGS_FILE, Settings
+from eventmill.triggers.kafka import KafkaSource
 from eventmill.triggers.sources import Source
 from eventmill.triggers.trigger import InvalidTrigger, Trigger, parse_trigger
 

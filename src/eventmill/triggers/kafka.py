@@ -125,7 +125,7 @@ class KafkaSource:
     def shown(self) -> str:
         """The topics, for people."""
         topics = " ".join([*self.topics, *(f"/{each}/" for each in self.topic_patterns)])
-        return f"{self.bootstrap_servers[0]}  {topics}"
+        return f"{self.cluster}  {topics}"
 
     @property
     def document(self) -> dict[str, Json]:
