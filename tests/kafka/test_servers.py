@@ -150,8 +150,9 @@ async def test_brokers_that_the_environment_shall_name_and_does_not_are_told(
 
     with server(project, as_json=False) as running:
         # What is shown of the trigger and what the sensor says come in either order.
-        wanted = lambda _: all(part in "".join(running.seen) for part in told)  # noqa: E731 - read once
-        await asyncio.to_thread(running.line, wanted)
+        await asyncio.to_thread(
+            running.line, lambda _: all(part in "".join(running.seen) for part in told)
+        )
         running.signal(signal.SIGTERM)
         assert running.ended()[0] == 0
 

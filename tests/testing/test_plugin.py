@@ -128,7 +128,10 @@ def test_a_project_is_tested_with_no_docker_and_no_account(
     assert not (project / ".eventmill").exists()
 
 
-def test_the_project_may_lie_elsewhere(run: Run, tmp_path: Path) -> None:  # noqa: F811 - the fixture
+def test_the_project_may_lie_elsewhere(
+    run: Run,  # noqa: F811 - the fixture
+    tmp_path: Path,
+) -> None:
     assert run("new", tmp_path / "apps" / "counting").exit_code == 0
     (tmp_path / "pytest.ini").write_text("[pytest]\neventmill_project = apps/counting\n")
     (tmp_path / "conftest.py").write_text(CONFTEST)

@@ -23,7 +23,9 @@ class Child:
             SettingsError: It ends before; the message is the last line it wrote.
         """
         self._module = module
-        self._errors = TemporaryFile("w+", encoding="utf-8", errors="replace")  # noqa: SIM115 - `end` closes it
+        self._errors = TemporaryFile(  # noqa: SIM115 - `end` closes it
+            "w+", encoding="utf-8", errors="replace"
+        )
         self._process = subprocess.Popen(
             [sys.executable, "-m", module, *arguments],
             stdin=subprocess.PIPE,
