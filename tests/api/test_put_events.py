@@ -190,6 +190,13 @@ async def test_all_entries_together_have_a_mebibyte_at_most(
     assert len(await bus_world.system.log.inbox()) == (0 if beyond else 2)
 
 
+async def test_a_detail_that_takes_more_room_escaped_is_taken(bus_world: World) -> None:
+    detail = json.dumps({"a": '"' * 400_000})
+    assert len(json.dumps(detail)) > 1_500_000
+    reply = await put(bus_world, {**ORDER, "Detail": detail})
+    assert (reply.status, reply.body["FailedEntryCount"]) == (200, 0)
+
+
 async def test_a_disk_that_refuses_fails_the_entries(bus_world: World, disk: Disk) -> None:
     disk.error = LogUnavailable("the disk is full")
     reply = await put(bus_world, ORDER, {**ORDER, "Detail": "{"})
