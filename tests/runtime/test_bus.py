@@ -85,11 +85,16 @@ ON_ORDERS = parse_trigger(
 
 
 class Disk(MemoryEventLog):
-    """A log in memory that can refuse what the bus does."""
+    """A log in memory that can refuse what the bus does, and counts the events handed over."""
 
     fails = False
 
+    def __init__(self) -> None:
+        super().__init__()
+        self.groups: list[int] = []
+
     def submit(self, transaction: Transaction, outcome: Outcome) -> None:
+        self.groups.append(len(transaction.events))
         if self.fails and transaction.events:
             full = LogUnavailable("the disk is full")
             asyncio.get_running_loop().call_soon(outcome, full)
@@ -151,12 +156,23 @@ async def test_events_of_a_sensor_go_to_its_triggers_and_to_those_on_the_bus() -
         assert await life.world.log.sensor_state("s") == {"k": b"v"}
 
 
+async def test_many_events_become_durable_in_order_a_group_at_a_time() -> None:
+    log = Disk()
+    async with living(log) as life:
+        events = [order(str(number)) for number in range(1_201)]
+        assert await life.bus.put(events) == [None] * 1_201
+        inbox = await log.inbox(limit=2_000)
+        assert [each.event.id for each in reversed(inbox)] == [each.id for each in events]
+        assert [count for count in log.groups if count] == [500, 500, 201]
+        assert await life.bus.put([]) == []
+
+
 async def test_what_cannot_be_stored_is_told_for_each_event() -> None:
     log = Disk()
     async with living(log, ON_ORDERS) as life:
         log.fails = True
-        (error,) = await life.bus.put([order("1")])
-        assert str(error) == "the disk is full"
+        errors = await life.bus.put([order("1"), order("2")])
+        assert list(map(str, errors)) == ["the disk is full"] * 2
         log.fails = False
         assert await life.bus.put([order("1")]) == [None]
         assert len(await life.executions("one")) == 1

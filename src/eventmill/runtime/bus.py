@@ -13,6 +13,7 @@ from eventmill.runtime.router import Router
 from eventmill.triggers.listeners import Listeners
 
 _NOBODY: Final = Listeners(())
+_TOGETHER: Final = 500  # events in one transaction
 
 
 class Bus:
@@ -30,12 +31,14 @@ class Bus:
     async def put(self, events: Sequence[TriggerEvent]) -> list[LogUnavailable | None]:
         """Make events durable, each with all that it starts, in this order; return after that.
 
-        What could not be stored is told for each. An event that the log has starts nothing again.
+        Up to 500 are durable together or not at all. What could not be stored is told for each. An
+        event that the log has starts nothing again.
         """
+        groups = [events[first : first + _TOGETHER] for first in range(0, len(events), _TOGETHER)]
         point("before-publish")
-        outcomes = await asyncio.gather(*map(self._put, events))
+        outcomes = await asyncio.gather(*map(self._put, groups))
         point("before-acknowledge")
-        return outcomes
+        return [outcome for group, outcome in zip(groups, outcomes, strict=True) for _ in group]
 
     async def deliver(self, delivery: Delivery, reason: str | None = None) -> None:
         """Publish one event with what is to be remembered; with a `reason` it starts nothing.
@@ -48,9 +51,10 @@ class Bus:
         else:
             await self._router.refuse(BUS, delivery, reason)
 
-    async def _put(self, event: TriggerEvent) -> LogUnavailable | None:
+    async def _put(self, events: Sequence[TriggerEvent]) -> LogUnavailable | None:
+        deliveries = [Delivery(event=event, state={}) for event in events]
         try:
-            await self.deliver(Delivery(event=event, state={}))
+            await self._router.publish(BUS, _NOBODY, deliveries)
         except LogUnavailable as error:
             return error
         return None
