@@ -78,7 +78,7 @@ class S3ListingSensor:
                     pause_ms = round(self.source.scan_seconds * 1000)
                     await self.clock.pause(max(pause_ms, round(took_ms / LISTING_SHARE_MAX)))
         except ObjectStoreError as error:
-            raise SensorError(str(error)) from error
+            raise SensorError(f"the bucket {self.source.bucket}: {error}") from error
 
     def created(self, stored: StoredObject) -> TriggerEvent:
         """The event that tells of an object, as S3 would; its id follows from key and version."""
@@ -104,7 +104,7 @@ class S3ListingSensor:
             at_ms=at_ms,
             account=self._home.account,
             region=self.source.region or self._home.region,
-            resources=(f"arn:aws:s3:::{bucket}",),
+            resources=(bucket if bucket.startswith("arn:") else f"arn:aws:s3:::{bucket}",),
             detail={"version": "0", "bucket": {"name": bucket}, "object": told},
         )
 
@@ -118,7 +118,7 @@ class _Listings:
         self._sensor = sensor
         self._publish = publish
         self._known = Packed()
-        for key in sorted((key for key in state if key != _COMPLETE), key=str.encode):
+        for key in sorted(key for key in state if key != _COMPLETE):
             self._known.add(key, state[key])
         self._is_complete = _COMPLETE in state
         self._tells_existing = sensor.source.existing_objects
@@ -128,9 +128,15 @@ class _Listings:
     async def compare(self, store: ObjectStore) -> None:
         """List once, tell what is new, and remember it."""
         source, found = self._sensor.source, Packed()
-        known = _Known(self._known)
+        known, last = _Known(self._known), ""
         async for stored in store.list(source.bucket, source.prefix):
-            version = _version(stored)
+            if stored.key <= last:
+                # As directory buckets do. Keys that come late would count as deleted.
+                raise SensorError(
+                    f"the bucket {source.bucket} does not list its keys in order: "
+                    f"{stored.key!r} comes after {last!r}"
+                )
+            last, version = stored.key, _version(stored)
             for gone in known.before(stored.key):
                 await self._is_gone(*gone)
             if known.take(stored.key) != version:
@@ -183,11 +189,9 @@ class _Known:
         self._next = next(self._entries, None)
 
     def before(self, key: str) -> Iterator[tuple[str, bytes]]:
-        """Pass over what comes before `key`, in the order of the bytes of keys."""
-        # Keys that are equal in most listings are not encoded.
-        while self._next is not None and self._next[0] != key:
-            if self._next[0].encode() > key.encode():
-                return
+        """Pass over what comes before `key`."""
+        # Texts are in the order of their code points, which is that of their bytes in UTF-8.
+        while self._next is not None and self._next[0] < key:
             yield self._next
             self._next = next(self._entries, None)
 
