@@ -1,15 +1,17 @@
 """Objects of S3: told by a queue of notifications, or found by listing a bucket."""
 
 import json
+from base64 import b64decode
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
 import boto3  # type: ignore[import-untyped]  # boto3 has no types
 
 from eventmill.events import TriggerEvent
-from tests.conformance.notified_queue import BUCKET, REGION, created
+from eventmill.sensors.s3.notified import REJECTED
+from tests.conformance.notified_queue import BUCKET, REGION, QueueWorld, created
 from tests.conformance.object_stores import s3_server
 
 _BATCH = 10  # SQS's
@@ -22,30 +24,48 @@ _CREDENTIALS = {
 
 
 class Notifications:
-    """Each event is a message in a queue, some of them sent twice."""
+    """Each event is a message in a queue.
+
+    Of ten the first is one that the bucket itself sends, and the second cannot be understood; of
+    each part one comes twice.
+    """
 
     environment: Mapping[str, str] = _CREDENTIALS
 
     def __init__(self, endpoint: str) -> None:
-        self._sqs = boto3.client("sqs", endpoint_url=endpoint, region_name=REGION)
-        self._url = self._sqs.create_queue(QueueName="arrivals")["QueueUrl"]
+        self._world = QueueWorld(endpoint)
+        self._world.notify()
         # What a killed server was working on comes again after this.
         self.sources: Sequence[Mapping[str, Any]] = (
-            {"Type": "s3", "QueueUrl": self._url, "VisibilityTimeout": 2},
+            {"Type": "s3", "QueueUrl": self._world.url, "VisibilityTimeout": 2},
         )
 
     def feed(self, numbers: range) -> None:
-        bodies = [json.dumps(created(f"{each}.csv", f"{each + 1:X}")) for each in numbers]
-        bodies += bodies[:1]
+        for number in numbers[::_BATCH]:
+            self._world.put(f"{number}.csv")
+        sent = [number for number in numbers if number not in numbers[::_BATCH]]
+        bodies = [_body(number, is_poison=number in numbers[1::_BATCH]) for number in sent]
+        bodies += bodies[1:2]
         for first in range(0, len(bodies), _BATCH):
             entries = [
                 {"Id": str(index), "MessageBody": body}
                 for index, body in enumerate(bodies[first : first + _BATCH])
             ]
-            self._sqs.send_message_batch(QueueUrl=self._url, Entries=entries)
+            self._world.sqs.send_message_batch(QueueUrl=self._world.url, Entries=entries)
 
     def number(self, event: TriggerEvent) -> int:
+        if event.detail_type == REJECTED:
+            return int(b64decode(str(event.detail["body"])).removeprefix(b"poison "))
         return _number(event)
+
+    def close(self) -> None:
+        self._world.close()
+
+
+def _body(number: int, *, is_poison: bool) -> str:
+    if is_poison:
+        return f"poison {number}"
+    return json.dumps(created(f"{number}.csv", f"{number + 1:X}"))
 
 
 class Objects:
@@ -67,6 +87,9 @@ class Objects:
     def number(self, event: TriggerEvent) -> int:
         return _number(event)
 
+    def close(self) -> None:
+        self._s3.close()
+
 
 def _number(event: TriggerEvent) -> int:
     told = event.detail["object"]
@@ -76,11 +99,11 @@ def _number(event: TriggerEvent) -> int:
 
 @contextmanager
 def notifications(project: Path, events: int) -> Iterator[Notifications]:
-    with s3_server() as endpoint:
-        yield Notifications(endpoint)
+    with s3_server() as endpoint, closing(Notifications(endpoint)) as feeder:
+        yield feeder
 
 
 @contextmanager
 def objects(project: Path, events: int) -> Iterator[Objects]:
-    with s3_server() as endpoint:
-        yield Objects(endpoint)
+    with s3_server() as endpoint, closing(Objects(endpoint)) as feeder:
+        yield feeder
