@@ -2,7 +2,7 @@
 
 import asyncio
 import tracemalloc
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ import pytest
 
 from eventmill.arn import Home
 from eventmill.errors import LogUnavailable, SensorError
-from eventmill.ports import ObjectStore, StoredObject
+from eventmill.ports import Delivery, ObjectStore, StoredObject
 from eventmill.sensors.s3.listed import DELIVERIES_MAX, REMEMBERED_MAX, S3ListingSensor
 from eventmill.sensors.s3.packed import ENTRIES_PER_PAGE, Packed
 from eventmill.triggers.s3 import S3ListingSource
@@ -339,6 +339,35 @@ async def test_keys_are_compared_in_the_order_of_their_bytes() -> None:
             ("Object Deleted", "in/A"),
             ("Object Deleted", "in/😀"),
         ]
+
+
+async def test_listing_takes_a_tenth_of_the_time_at_most_and_telling_does_not_count() -> None:
+    clock = MovableClock()
+
+    class Slow(Shelf):
+        async def list(self, bucket: str, prefix: str = "") -> AsyncIterator[StoredObject]:
+            clock.move_to(clock.now_ms() + SCAN_MS)
+            async for stored in super().list(bucket, prefix):
+                yield stored
+
+    async def publish(deliveries: Sequence[Delivery]) -> None:
+        clock.move_to(clock.now_ms() + 1_000 * SCAN_MS)
+
+    async def remember(state: Mapping[str, bytes | None]) -> None:
+        clock.move_to(clock.now_ms() + 1_000 * SCAN_MS)
+
+    sensor = S3ListingSensor(
+        S3ListingSource(bucket=BUCKET),
+        home=Home(),
+        clock=clock,
+        open_store=Slow(numbered(1)).open,
+        remember=remember,
+    )
+    async with asyncio.timeout(30):
+        running = asyncio.create_task(sensor.run(publish, {}))
+        await clock.somebody_sleeps_until(NOW_MS + 2_001 * SCAN_MS + 10 * SCAN_MS)
+        running.cancel()
+        await asyncio.wait({running})
 
 
 async def test_a_store_that_lists_in_no_order_is_refused_and_nothing_is_deleted() -> None:

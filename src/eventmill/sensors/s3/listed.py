@@ -72,9 +72,7 @@ class S3ListingSensor:
         try:
             async with self.open_store() as store:
                 while True:
-                    began_ms = self.clock.steady_ms()
-                    await listings.compare(store)
-                    took_ms = self.clock.steady_ms() - began_ms
+                    took_ms = await listings.compare(store)
                     pause_ms = round(self.source.scan_seconds * 1000)
                     await self.clock.pause(max(pause_ms, round(took_ms / LISTING_SHARE_MAX)))
         except ObjectStoreError as error:
@@ -124,9 +122,14 @@ class _Listings:
         self._tells_existing = sensor.source.existing_objects
         self._deliveries: list[Delivery] = []
         self._silent: dict[str, bytes | None] = {}
+        self._flushing_ms = 0
 
-    async def compare(self, store: ObjectStore) -> None:
-        """List once, tell what is new, and remember it."""
+    async def compare(self, store: ObjectStore) -> int:
+        """List once, tell what is new, and remember it.
+
+        Returns the milliseconds that listing took, without those of telling and remembering.
+        """
+        began_ms, self._flushing_ms = self._sensor.clock.steady_ms(), 0
         source, found = self._sensor.source, Packed()
         known, last = _Known(self._known), ""
         async for stored in store.list(source.bucket, source.prefix):
@@ -148,6 +151,7 @@ class _Listings:
             self._silent[_COMPLETE] = b"complete"
         await self._flush()
         self._known, self._is_complete = found, True
+        return self._sensor.clock.steady_ms() - began_ms - self._flushing_ms
 
     async def _is_new(self, stored: StoredObject, version: bytes) -> None:
         if self._is_complete or self._tells_existing:
@@ -173,10 +177,12 @@ class _Listings:
         """Make durable what was found; if that fails, nothing of this listing counts."""
         deliveries, silent = self._deliveries, self._silent
         self._deliveries, self._silent = [], {}
+        began_ms = self._sensor.clock.steady_ms()
         if deliveries:
             await self._publish(deliveries)
         if silent:
             await self._sensor.remember(silent)
+        self._flushing_ms += self._sensor.clock.steady_ms() - began_ms
         if deliveries:
             point("after-acknowledge")
 
