@@ -15,6 +15,7 @@ from tests.conformance.notified_queue import BUCKET, REGION, QueueWorld, created
 from tests.conformance.object_stores import s3_server
 
 _BATCH = 10  # SQS's
+_MESSAGES = 1_000
 # What boto3 looks for; the server under test is a process of its own.
 _CREDENTIALS = {
     "AWS_ACCESS_KEY_ID": "testing",
@@ -24,15 +25,17 @@ _CREDENTIALS = {
 
 
 class Notifications:
-    """Each event is a message in a queue.
+    """Each event is a record in a message in a queue.
 
-    Of ten the first is one that the bucket itself sends, and the second cannot be understood; of
-    each part one comes twice.
+    Of each part the first event is one that the bucket itself sends, the second one a message that
+    cannot be understood, and some messages come twice.
     """
 
     environment: Mapping[str, str] = _CREDENTIALS
 
-    def __init__(self, endpoint: str) -> None:
+    def __init__(self, endpoint: str, events: int) -> None:
+        # The server searches the whole queue for each message.
+        self._records = max(1, events // _MESSAGES)
         self._world = QueueWorld(endpoint)
         self._world.notify()
         # What a killed server was working on comes again after this.
@@ -41,11 +44,15 @@ class Notifications:
         )
 
     def feed(self, numbers: range) -> None:
-        for number in numbers[::_BATCH]:
+        for number in numbers[:1]:
             self._world.put(f"{number}.csv")
-        sent = [number for number in numbers if number not in numbers[::_BATCH]]
-        bodies = [_body(number, is_poison=number in numbers[1::_BATCH]) for number in sent]
-        bodies += bodies[1:2]
+        for number in numbers[1:2]:
+            self._world.send(f"poison {number}")
+        bodies = [
+            _body(numbers[first : first + self._records])
+            for first in range(2, len(numbers), self._records)
+        ]
+        bodies += bodies[:_BATCH]
         for first in range(0, len(bodies), _BATCH):
             entries = [
                 {"Id": str(index), "MessageBody": body}
@@ -62,10 +69,9 @@ class Notifications:
         self._world.close()
 
 
-def _body(number: int, *, is_poison: bool) -> str:
-    if is_poison:
-        return f"poison {number}"
-    return json.dumps(created(f"{number}.csv", f"{number + 1:X}"))
+def _body(numbers: range) -> str:
+    records = [created(f"{each}.csv", f"{each + 1:X}")["Records"][0] for each in numbers]
+    return json.dumps({"Records": records})
 
 
 class Objects:
@@ -99,7 +105,7 @@ def _number(event: TriggerEvent) -> int:
 
 @contextmanager
 def notifications(project: Path, events: int) -> Iterator[Notifications]:
-    with s3_server() as endpoint, closing(Notifications(endpoint)) as feeder:
+    with s3_server() as endpoint, closing(Notifications(endpoint, events)) as feeder:
         yield feeder
 
 
