@@ -278,9 +278,9 @@ async def test_an_endpoint_that_is_none_is_an_error_that_names_the_queue() -> No
 
 async def test_who_is_stopped_while_a_call_fails_is_stopped(world: QueueWorld) -> None:
     class Failing(Inbox):
-        async def publish(self, delivery: Delivery) -> None:
+        async def publish(self, deliveries: Sequence[Delivery]) -> None:
             try:
-                await super().publish(delivery)
+                await super().publish(deliveries)
             except asyncio.CancelledError:
                 raise LogUnavailable("the disk is full") from None
 
