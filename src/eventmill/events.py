@@ -20,6 +20,7 @@ class TriggerEvent:
     region: str
     detail: dict[str, Json]
     resources: tuple[str, ...] = ()
+    sensor: str = ""  # which published it, `bus` without one; empty before it is published
 
     def envelope(self) -> dict[str, Json]:
         """The event as EventBridge writes it: what patterns match and targets receive."""

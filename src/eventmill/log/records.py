@@ -28,6 +28,7 @@ class _StoredEvent(msgspec.Struct, array_like=True):
     detail: dict[str, Any]
     resources: tuple[str, ...]
     received_ms: int
+    sensor: str = ""
 
 
 _encode: Final = msgspec.json.Encoder().encode
@@ -50,6 +51,7 @@ def encode_event(event: TriggerEvent, received_ms: int) -> bytes:
         detail=event.detail,
         resources=event.resources,
         received_ms=received_ms,
+        sensor=event.sensor,
     )
     try:
         return _encode(stored)
@@ -76,6 +78,7 @@ def decode_event(body: bytes) -> tuple[TriggerEvent, int]:
         region=stored.region,
         detail=stored.detail,
         resources=stored.resources,
+        sensor=stored.sensor,
     )
     return event, stored.received_ms
 

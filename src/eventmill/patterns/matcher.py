@@ -35,6 +35,7 @@ class FieldTest:
     accepts: ValueTest
     may_be_absent: bool
     anchors: Sequence[Anchor] | None = None
+    wanted: Sequence[Json] = ()  # as the pattern has it
 
 
 Alternative: TypeAlias = Sequence[FieldTest]

@@ -1,7 +1,9 @@
 """From a trigger event to the executions it starts, in one commit."""
 
 import logging
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from dataclasses import replace
 from typing import Final
 
 from eventmill.errors import DuplicateEvent, ExecutionAlreadyExists
@@ -29,6 +31,7 @@ class Router:
         self._events = log
         self._engine = engine
         self._catalog = catalog
+        self.duplicates: Counter[str] = Counter()  # events that were there already, by sensor
         self.overlaps = Overlaps(log, engine, self._start_of)
 
     async def publish(
@@ -46,7 +49,9 @@ class Router:
         state = {(sensor, key): value for each in deliveries for key, value in each.state.items()}
         events: dict[tuple[str, str], TriggerEvent] = {}
         for each in deliveries:
-            events.setdefault((each.event.source, each.event.id), each.event)
+            event = replace(each.event, sensor=sensor)
+            events.setdefault((event.source, event.id), event)
+        self.duplicates[sensor] += len(deliveries) - len(events)
         taken: set[str] = set()
         while True:
             news = tuple(events.values())
@@ -55,6 +60,7 @@ class Router:
             try:
                 await (work if verdict.is_plain else self.overlaps.carry_through(work))
             except DuplicateEvent as error:
+                self.duplicates[sensor] += len(error.events)
                 for known in error.events:
                     del events[known]
             except ExecutionAlreadyExists as error:
@@ -75,8 +81,10 @@ class Router:
         """
         state = {(sensor, key): value for key, value in delivery.state.items()}
         try:
-            await self._engine.start([], events=[delivery.event], sensor_state=state)
+            event = replace(delivery.event, sensor=sensor)
+            await self._engine.start([], events=[event], sensor_state=state)
         except DuplicateEvent:
+            self.duplicates[sensor] += 1
             await self._events.commit(Transaction(sensor_state=state))
 
     async def _carry_out(
