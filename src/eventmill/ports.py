@@ -399,6 +399,25 @@ Returns after the commit. An event that was there already is no error: what the 
 remembered is stored all the same; of what is remembered under one key the last counts."""
 
 
+class Pulse:
+    """What a sensor tells of itself while it runs, for whoever watches over it.
+
+    A sensor that has one as its attribute `pulse` gives signs of life: before it does something or
+    waits, it says by when it will say something again. One that waits for the world without a limit
+    says None, and is not stuck however long that takes.
+    """
+
+    __slots__ = ("lag", "until_ms")
+
+    def __init__(self) -> None:
+        self.until_ms: int | None = None  # by steady time
+        self.lag: int | None = None  # how many events wait at the source, where it tells
+
+    def until(self, at_ms: int | None) -> None:
+        """Give a sign of life; the next comes at `at_ms` (steady time) at the latest, if any."""
+        self.until_ms = at_ms
+
+
 class Sensor(Protocol):
     """Turns change in the world into trigger events. It publishes, waits, then goes on."""
 

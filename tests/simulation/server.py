@@ -13,7 +13,7 @@ from eventmill.runtime.places import Places
 from eventmill.runtime.router import Router
 from eventmill.runtime.snapshots import SnapshotRule
 from eventmill.runtime.status_changes import StatusChanges
-from eventmill.runtime.supervisor import Supervisor, Watch
+from eventmill.runtime.supervisor import Policy, Supervisor, Watch
 from eventmill.triggers.listeners import Listeners
 from tests.simulation.disk import Connection
 from tests.simulation.handlers import Handlers
@@ -60,7 +60,7 @@ class Server:
         )
         router = Router(self.connection, self.engine, self.catalog, bus)
         self._bus = Bus(router, bus, clock)
-        self._supervisor = Supervisor(self.connection, clock, router)
+        self._supervisor = Supervisor(self.connection, clock, router, policy=Policy(isolate=False))
         sensor = SimulatedSensor(world.workload.events, world.disk, clock, chaos)
         self._watch = Watch(sensor=sensor, listeners=Listeners(world.workload.triggers))
         self.work: asyncio.Task[None] | None = None

@@ -28,11 +28,14 @@ class _StoredEvent(msgspec.Struct, array_like=True):
     detail: dict[str, Any]
     resources: tuple[str, ...]
     received_ms: int
+
+
+class _PublishedEvent(_StoredEvent, array_like=True):
     sensor: str = ""
 
 
 _encode: Final = msgspec.json.Encoder().encode
-_decode_event: Final = msgspec.json.Decoder(_StoredEvent).decode
+_decode_event: Final = msgspec.json.Decoder(_PublishedEvent).decode
 
 
 def encode_event(event: TriggerEvent, received_ms: int) -> bytes:
@@ -41,18 +44,19 @@ def encode_event(event: TriggerEvent, received_ms: int) -> bytes:
     Raises:
         ValueError: It has text that UTF-8 cannot hold, or is nested too deeply.
     """
-    stored = _StoredEvent(
-        id=event.id,
-        source=event.source,
-        detail_type=event.detail_type,
-        at_ms=event.at_ms,
-        account=event.account,
-        region=event.region,
-        detail=event.detail,
-        resources=event.resources,
-        received_ms=received_ms,
-        sensor=event.sensor,
-    )
+    named: dict[str, Any] = {
+        "id": event.id,
+        "source": event.source,
+        "detail_type": event.detail_type,
+        "at_ms": event.at_ms,
+        "account": event.account,
+        "region": event.region,
+        "detail": event.detail,
+        "resources": event.resources,
+        "received_ms": received_ms,
+    }
+    # Without a sensor the form is that of earlier versions.
+    stored = _PublishedEvent(**named, sensor=event.sensor) if event.sensor else _StoredEvent(**named)
     try:
         return _encode(stored)
     except RecursionError as error:

@@ -40,6 +40,14 @@ class Bus:
         point("before-acknowledge")
         return [outcome for group, outcome in zip(groups, outcomes, strict=True) for _ in group]
 
+    async def publish(self, event: TriggerEvent) -> None:
+        """Publish an event; it starts what listens to the bus.
+
+        Raises:
+            LogUnavailable: The disk refuses; nothing was stored.
+        """
+        await self.deliver(Delivery(event=event, state={}))
+
     async def deliver(self, delivery: Delivery, reason: str | None = None) -> None:
         """Publish one event with what is to be remembered; with a `reason` it starts nothing.
 

@@ -18,6 +18,8 @@
 | `events.body_bytes_max` | `1048576` | how large the body of a request with events may be |
 | `events.hops_max` | `16` | how many executions in a row may start each other by events |
 | `events.signatures` | none | sources → how requests that bring their events must be signed |
+| `sensors.stuck_seconds` | `300` | how long a sensor may be silent that should not be |
+| `sensors.restart_seconds_max` | `30` | the longest pause before a failed sensor is started again |
 | `retention.*` | for ever | how long executions and events are kept, and how large the log may be |
 | `audit.*` | `10000`, none | `checkpoint_rows`: a checkpoint after so many; `key`: to sign it |
 | `quotas.*` | AWS's | `history_events_max`, `payload_bytes_max`, `definition_bytes_max`, … |
@@ -69,6 +71,14 @@ class EventSettings:
 
 
 @record
+class SensorSettings:
+    """How sensors are watched over."""
+
+    stuck_seconds: int = 300
+    restart_seconds_max: int = 30
+
+
+@record
 class Settings:
     """How a project wants to be run. Paths are absolute."""
 
@@ -88,6 +98,7 @@ class Settings:
     checkpoint_key: Path | None = None
     concurrency: Concurrency = Concurrency()
     events: EventSettings = EventSettings()
+    sensors: SensorSettings = SensorSettings()
 
     @property
     def log_path(self) -> Path:
@@ -119,7 +130,7 @@ def load_settings(project: Path) -> Settings:
     objects, quotas = table.table("objects"), table.table("quotas")
     retention, audit = table.table("retention"), table.table("audit")
     concurrency, events = table.table("concurrency"), table.table("events")
-    signatures = events.table("signatures")
+    signatures, sensors = events.table("signatures"), table.table("sensors")
     signed = signatures.tables()
     settings = Settings(
         project=project,
@@ -155,13 +166,17 @@ def load_settings(project: Path) -> Settings:
             handlers=concurrency.take("handlers", {}, _limits),
         ),
         events=_event_settings(events, signed),
+        sensors=SensorSettings(
+            stuck_seconds=sensors.take("stuck_seconds", 300, _positive),
+            restart_seconds_max=sensors.take("restart_seconds_max", 30, _positive),
+        ),
     )
     if settings.objects.s3:
         objects.refuse("folder", "buckets are in a folder or in S3, not in both")
     else:
         objects.refuse("region", "only S3 has one; set objects.s3 or objects.endpoint")
     tables = (table, server, handlers, objects, quotas, retention, audit, concurrency, events)
-    _refuse_problems(project, (*tables, signatures, *signed.values()))
+    _refuse_problems(project, (*tables, signatures, sensors, *signed.values()))
     return settings
 
 

@@ -42,7 +42,7 @@ from eventmill.runtime.project import Project
 from eventmill.runtime.router import Router
 from eventmill.runtime.settings import Settings
 from eventmill.runtime.status_changes import StatusChanges
-from eventmill.runtime.supervisor import Supervisor, Watch
+from eventmill.runtime.supervisor import Policy, Supervisor, Watch
 from eventmill.runtime.turns import Turns, handler_gates
 from eventmill.runtime.work import Dispatch
 from eventmill.sensors.filesystem import FilesystemSensor
@@ -112,7 +112,7 @@ async def running(
         stack.callback(engine.close)
         router = Router(log, engine, catalog, listeners)
         bus = Bus(router, listeners, clock)
-        supervisor = Supervisor(log, clock, router)
+        supervisor = Supervisor(log, clock, router, home=settings.home, policy=_policy(settings))
         watches = _watches(settings, project, clock, log)
         remembering = [each.sensor.name for each in watches] + [*map(memory_of, project.triggers)]
         housekeeping = _housekeeping(settings, log, clock, catalog, [BUS, *remembering])
@@ -123,7 +123,11 @@ async def running(
         background = await stack.enter_async_context(_background())
         background.start(engine.keep_time())
         background.start(housekeeping.keep())
+        for watch in watches:
+            supervisor.condition(watch.sensor)
         sensors = [background.start(supervisor.keep(watch)) for watch in watches]
+        sensors.append(background.start(supervisor.look()))
+        sensors.append(background.start(supervisor.tell(bus.publish)))
         sensors.append(background.start(outbox.run(bus.deliver)))
         yield System(
             settings=settings,
@@ -156,6 +160,13 @@ def _housekeeping(
         definitions=catalog.digests,
         sensors=sensors,
         sign=_signer(settings),
+    )
+
+
+def _policy(settings: Settings) -> Policy:
+    return Policy(
+        pause_ms_max=settings.sensors.restart_seconds_max * 1000,
+        stuck_ms=settings.sensors.stuck_seconds * 1000,
     )
 
 

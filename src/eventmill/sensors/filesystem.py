@@ -27,7 +27,7 @@ from eventmill.arn import Home
 from eventmill.events import TriggerEvent
 from eventmill.faults import point
 from eventmill.instant import format_instant
-from eventmill.ports import Clock, Delivery, Publish
+from eventmill.ports import Clock, Delivery, Publish, Pulse
 from eventmill.sensors.globs import Selection
 from eventmill.sensors.hints import HINTS_MAX, Hint, Hints, Kind
 from eventmill.sensors.ledger import Ledger, Settling
@@ -72,6 +72,7 @@ class FilesystemSensor:
         self._home = home
         self._hints_max = hints_max
         self.clock = clock
+        self.pulse = Pulse()
 
     @property
     def name(self) -> str:
@@ -88,6 +89,7 @@ class FilesystemSensor:
             SensorError: There is no such folder, it vanished, or another one took its place.
         """
         source = self.source
+        self.pulse.until(self.clock.steady_ms())
         selection = Selection(
             include=source.include, exclude=source.exclude, recursive=source.recursive
         )
@@ -169,12 +171,14 @@ class _Watch:
         pause_ms_min = round(self._sensor.source.scan_seconds * 1000)
         while True:
             began_ms = self._clock.steady_ms()
+            self._sensor.pulse.until(began_ms)
             await asyncio.to_thread(self._folder.check)
             seen = await self._scan("")
             if self._ledger.lacks(seen):
                 await self._find_missing()
             now_ms = self._clock.steady_ms()
             pause_ms = max(pause_ms_min, round((now_ms - began_ms) / SCAN_SHARE_MAX))
+            self._sensor.pulse.until(now_ms + pause_ms)
             await self._until(now_ms + pause_ms, self._scan_now)
 
     async def _scan(self, start: str) -> int:
@@ -183,6 +187,8 @@ class _Watch:
         is_last = False
         while not is_last:
             news, is_last = await asyncio.to_thread(scan.slice, SLICE_FILES_MAX)
+            if not start:  # the one that goes on for ever; after others nobody promises anything
+                self._sensor.pulse.until(self._clock.steady_ms())
             for found in news:
                 if isinstance(found, Problem):
                     self._report(found)
