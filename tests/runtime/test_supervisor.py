@@ -174,7 +174,10 @@ async def test_one_that_only_runs_on_is_well_after_a_while() -> None:
         assert found.supervisor.problems == {"a": "not yet"}
         await found.advance(30)
         assert found.supervisor.problems == {}
-        assert [kind for kind, _, _ in await found.alarms()] == ["Sensor Failed", "Sensor Recovered"]
+        assert [kind for kind, _, _ in await found.alarms()] == [
+            "Sensor Failed",
+            "Sensor Recovered",
+        ]
 
 
 async def test_a_silent_one_is_stuck_and_an_idle_one_is_not() -> None:

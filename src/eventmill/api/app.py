@@ -1,7 +1,8 @@
 """The API over HTTP, as an ASGI application.
 
 `POST /` takes AWS JSON: 1.0 of Step Functions, 1.1 of EventBridge. `POST /events/…` takes events of
-anybody, and `GET /health` tells how the server is.
+anybody, `POST /send-again` sends one of the log again. `GET` of `/health`, `/sensors` and `/metrics`
+tells how the server is.
 """
 
 import asyncio
@@ -13,7 +14,7 @@ from uuid import uuid4
 
 import msgspec
 
-from eventmill.api import event_bridge, events
+from eventmill.api import event_bridge, events, sending_again
 from eventmill.api.errors import (
     AccessDeniedException,
     InternalServerError,
@@ -28,6 +29,7 @@ from eventmill.api.errors import (
 )
 from eventmill.api.health import health
 from eventmill.api.origin import is_ours
+from eventmill.api.sensors import METRICS_CONTENT_TYPE, metrics, sensors
 from eventmill.api.step_functions import call
 from eventmill.errors import LogUnavailable, ServiceError
 from eventmill.model import record
@@ -53,7 +55,13 @@ _OTHER_MEMBERS_BYTES: Final = 65_536
 _BODY_SECONDS: Final = 30.0
 
 # The methods of each path.
-_PATHS: Final = {"/": ("POST",), "/health": ("GET", "HEAD")}
+_PATHS: Final = {
+    "/": ("POST",),
+    "/health": ("GET", "HEAD"),
+    "/metrics": ("GET", "HEAD"),
+    "/sensors": ("GET", "HEAD"),
+    sending_again.PATH: ("POST",),
+}
 
 # AWS writes the members of an answer in alphabetical order.
 _encode: Final = msgspec.json.Encoder(order="sorted").encode
@@ -103,7 +111,8 @@ def application(system: System, *, body_seconds: float = _BODY_SECONDS) -> Appli
                 f"Something unexpected happened; the server's log says more under {request_id}"
             )
             status, body = 500, told(InternalServerError(message))
-        await _send(send, status, _encode(body), request_id, content_type)
+        content = body if isinstance(body, bytes) else _encode(body)
+        await _send(send, status, content, request_id, content_type)
 
     return app
 
@@ -137,6 +146,14 @@ class _Doors:
             raise MethodNotAllowed(f"{path[:80]} takes {' and '.join(takes)}, not {method[:20]}")
         if path == "/health":
             return health(self._system)
+        if path == "/sensors":
+            return 200, sensors(self._system)
+        if path == "/metrics":
+            return 200, metrics(self._system)
+        if path == sending_again.PATH:
+            _check_content_type(headers, PLAIN_CONTENT_TYPE)
+            body = await _body(headers, receive, self._events_limits)
+            return 200, await sending_again.send_again(self._system, body)
         if path != "/":
             body = await _body(headers, receive, self._events_limits)
             return await events.receive(self._system, self._signatures, path, _read(headers), body)
@@ -155,7 +172,9 @@ class _Doors:
 
 def _answered_in(scope: Scope) -> bytes:
     """The content type of the answer to a request."""
-    if events.is_events_path(scope["path"]):
+    if scope["path"] == "/metrics":
+        return METRICS_CONTENT_TYPE
+    if events.is_events_path(scope["path"]) or scope["path"] in ("/sensors", sending_again.PATH):
         return PLAIN_CONTENT_TYPE
     target: bytes = dict(scope["headers"]).get(b"x-amz-target", b"")
     is_event_bridge = target.startswith(event_bridge.TARGET_PREFIX.encode())

@@ -51,7 +51,7 @@ class Client:
             "Content-Type": "application/x-amz-json-1.0",
             "X-Amz-Target": f"{_TARGET}.{operation}",
         }
-        status, answer = self._post(operation, self._path, encode_json(request), headers)
+        status, answer = self._exchange(operation, self._path, encode_json(request), headers)
         if status == 200:
             return answer
         name = str(answer.get("__type") or "").rsplit("#", 1)[-1]
@@ -59,6 +59,29 @@ class Client:
             raise self._stranger(f"it answered {operation} with status {status}")
         message = answer.get("message") or answer.get("Message")
         raise OperationFailed(name, str(message or ""))
+
+    def get(self, path: str) -> dict[str, Json]:
+        """What the server shows at a path such as `/sensors`.
+
+        Raises:
+            OperationFailed: The server answered with an error.
+            EnvironmentRefused: There is no server at this address, or it is no Eventmill.
+        """
+        status, answer = self._exchange(path, f"{self._path.rstrip('/')}{path}", None, {})
+        return self._plain(path, status, answer)
+
+    def send_again(self, source: str, event_id: str) -> dict[str, Json]:
+        """Send an event of the log again; what was sent, when it is durable.
+
+        Raises:
+            OperationFailed: The server answered with an error.
+            EnvironmentRefused: There is no server at this address, or it is no Eventmill.
+        """
+        body = encode_json({"source": source, "id": event_id})
+        headers = {"Content-Type": "application/json"}
+        path = f"{self._path.rstrip('/')}/send-again"
+        status, answer = self._exchange("send-again", path, body, headers)
+        return self._plain("send-again", status, answer)
 
     def send(self, events: bytes, headers: Mapping[str, str]) -> None:
         """Send events, an array of them in EventBridge's envelope; return when they are durable.
@@ -68,14 +91,21 @@ class Client:
             EnvironmentRefused: There is no server at this address, or it is no Eventmill.
         """
         given = {"Content-Type": "application/json", **headers}
-        status, answer = self._post("events", f"{self._path.rstrip('/')}/events", events, given)
+        status, answer = self._exchange("events", f"{self._path.rstrip('/')}/events", events, given)
         if status != 202:
             if "error" not in answer:
                 raise self._stranger(f"it answered events with status {status}")
             raise OperationFailed(str(answer["error"]), str(answer.get("message") or ""))
 
-    def _post(
-        self, what: str, path: str, body: bytes, headers: Mapping[str, str]
+    def _plain(self, what: str, status: int, answer: dict[str, Json]) -> dict[str, Json]:
+        if status == 200:
+            return answer
+        if "error" not in answer:
+            raise self._stranger(f"it answered {what} with status {status}")
+        raise OperationFailed(str(answer["error"]), str(answer.get("message") or ""))
+
+    def _exchange(
+        self, what: str, path: str, body: bytes | None, headers: Mapping[str, str]
     ) -> tuple[int, dict[str, Json]]:
         status, content = self._request(path, body, headers)
         try:
@@ -86,10 +116,12 @@ class Client:
             raise self._stranger(f"it answered {what} with status {status} and no JSON object")
         return status, answer
 
-    def _request(self, path: str, body: bytes, headers: Mapping[str, str]) -> tuple[int, bytes]:
+    def _request(
+        self, path: str, body: bytes | None, headers: Mapping[str, str]
+    ) -> tuple[int, bytes]:
         connection = self._connect(self._host, self._port, timeout=_TIMEOUT_SECONDS)
         try:
-            connection.request("POST", path, body, dict(headers))
+            connection.request("GET" if body is None else "POST", path, body, dict(headers))
             response = connection.getresponse()
             return response.status, response.read()
         except OSError as error:

@@ -56,7 +56,9 @@ def encode_event(event: TriggerEvent, received_ms: int) -> bytes:
         "received_ms": received_ms,
     }
     # Without a sensor the form is that of earlier versions.
-    stored = _PublishedEvent(**named, sensor=event.sensor) if event.sensor else _StoredEvent(**named)
+    stored = (
+        _PublishedEvent(**named, sensor=event.sensor) if event.sensor else _StoredEvent(**named)
+    )
     try:
         return _encode(stored)
     except RecursionError as error:

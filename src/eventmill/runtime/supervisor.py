@@ -106,6 +106,14 @@ class Supervisor:
             condition.restarted()
             pause_ms = min(pause_ms * 2, self._policy.pause_ms_max)
 
+    async def hand_over(self, watch: Watch, delivery: Delivery) -> None:
+        """Publish an event as if the sensor had found it.
+
+        Raises:
+            LogUnavailable: The disk refuses; nothing was stored.
+        """
+        await self._router.publish(watch.sensor.name, watch.listeners, delivery)
+
     async def look(self) -> None:
         """Look after all sensors until cancelled: which are silent, and which are well again."""
         while True:
