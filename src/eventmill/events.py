@@ -1,7 +1,12 @@
 """The trigger event: a fact from outside, in EventBridge's envelope."""
 
+from typing import Final
+
 from eventmill.instant import format_instant
 from eventmill.model import Json, record
+
+AGAIN: Final = ".again-"
+"""Stands in the id of an event that was sent again, after the id of the first one."""
 
 
 @record

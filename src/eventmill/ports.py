@@ -325,9 +325,15 @@ class EventLog(Protocol):
         ...
 
     async def inbox(
-        self, *, before_position: int | None = None, limit: int = 100
+        self,
+        *,
+        before_position: int | None = None,
+        limit: int = 100,
+        source: str | None = None,
+        event_id: str | None = None,
+        id_prefix: str | None = None,
     ) -> Sequence[InboxEvent]:
-        """Events of the inbox, newest first."""
+        """Events of the inbox, newest first, narrowed by each argument given."""
         ...
 
     def stored_steps(self, *, after_position: int = 0) -> AsyncIterator[StoredStep]:

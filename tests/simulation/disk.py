@@ -313,10 +313,23 @@ class Connection:
         return await self._ask(partial(self._memory.event, source, event_id))
 
     async def inbox(
-        self, *, before_position: int | None = None, limit: int = 100
+        self,
+        *,
+        before_position: int | None = None,
+        limit: int = 100,
+        source: str | None = None,
+        event_id: str | None = None,
+        id_prefix: str | None = None,
     ) -> Sequence[InboxEvent]:
         """See `EventLog.inbox`."""
-        ask = partial(self._memory.inbox, before_position=before_position, limit=limit)
+        ask = partial(
+            self._memory.inbox,
+            before_position=before_position,
+            limit=limit,
+            source=source,
+            event_id=event_id,
+            id_prefix=id_prefix,
+        )
         return await self._ask(ask)
 
     def stored_steps(self, *, after_position: int = 0) -> AsyncIterator[StoredStep]:

@@ -1,8 +1,8 @@
 """The API over HTTP, as an ASGI application.
 
 `POST /` takes AWS JSON: 1.0 of Step Functions, 1.1 of EventBridge. `POST /events/…` takes events of
-anybody, `POST /send-again` sends one of the log again. `GET` of `/health`, `/sensors` and `/metrics`
-tells how the server is.
+anybody, `POST /send-again` sends one of the log again. `GET` of `/health`, `/sensors` and
+`/metrics` tells how the server is.
 """
 
 import asyncio

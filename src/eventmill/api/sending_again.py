@@ -10,14 +10,13 @@ from typing import Final
 from uuid import uuid4
 
 from eventmill.api.errors import InvalidEvent, ResourceNotFound
+from eventmill.events import AGAIN
 from eventmill.model import Json, decode_json
 from eventmill.ports import Delivery
 from eventmill.runtime.outbox import BUS
 from eventmill.runtime.system import System
 
 PATH: Final = "/send-again"
-MARK: Final = ".again-"
-"""Stands between the id of the first event and what makes the id of another sending unique."""
 
 
 async def send_again(system: System, body: bytes) -> dict[str, Json]:
@@ -32,8 +31,8 @@ async def send_again(system: System, body: bytes) -> dict[str, Json]:
     found = await system.log.event(source, event_id)
     if found is None:
         raise ResourceNotFound(f"The log has no event {event_id[:200]!r} of {source[:200]!r}")
-    first = event_id.partition(MARK)[0]
-    again = replace(found.event, id=f"{first}{MARK}{uuid4().hex[:16]}")
+    first = event_id.partition(AGAIN)[0]
+    again = replace(found.event, id=f"{first}{AGAIN}{uuid4().hex[:16]}")
     sensor = found.event.sensor or _sensor_of(system, found.executions.keys())
     if sensor == BUS:
         await system.bus.publish(again)

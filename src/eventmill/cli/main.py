@@ -31,6 +31,12 @@ COMMANDS: Final = {
         "eventmill.cli.commands.executions:executions",
         "List executions, or show one.",
     ),
+    "events": ("eventmill.cli.commands.events:events", "List, show and send again events."),
+    "sensors": ("eventmill.cli.commands.sensors:sensors", "Show how the sensors are doing."),
+    "why": (
+        "eventmill.cli.commands.why:why",
+        "Tell what became of an event, or what led to an execution.",
+    ),
     "history": ("eventmill.cli.commands.history:history", "Show the events of an execution."),
     "replay": (
         "eventmill.cli.commands.replay:replay",

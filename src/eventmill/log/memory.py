@@ -211,13 +211,22 @@ class MemoryEventLog:
         return None if found is None else self._with_executions(found)
 
     async def inbox(
-        self, *, before_position: int | None = None, limit: int = 100
+        self,
+        *,
+        before_position: int | None = None,
+        limit: int = 100,
+        source: str | None = None,
+        event_id: str | None = None,
+        id_prefix: str | None = None,
     ) -> Sequence[InboxEvent]:
         """See `EventLog.inbox`."""
         newest_first = (
             self._with_executions(each)
             for each in reversed(self._inbox.values())
-            if before_position is None or each.position < before_position
+            if (before_position is None or each.position < before_position)
+            and source in (None, each.event.source)
+            and event_id in (None, each.event.id)
+            and each.event.id.startswith(id_prefix or "")
         )
         return list(islice(newest_first, limit))
 

@@ -229,10 +229,18 @@ class SqliteEventLog:
         return await self._reader.run(queries.event, source, event_id)
 
     async def inbox(
-        self, *, before_position: int | None = None, limit: int = 100
+        self,
+        *,
+        before_position: int | None = None,
+        limit: int = 100,
+        source: str | None = None,
+        event_id: str | None = None,
+        id_prefix: str | None = None,
     ) -> Sequence[InboxEvent]:
         """See `EventLog.inbox`."""
-        return await self._reader.run(queries.inbox, before_position, limit)
+        return await self._reader.run(
+            queries.inbox, before_position, limit, source, event_id, id_prefix
+        )
 
     async def stored_steps(self, *, after_position: int = 0) -> AsyncIterator[StoredStep]:
         """See `EventLog.stored_steps`."""
