@@ -35,7 +35,7 @@ def on(pattern: Any, machine: str, **more: Any) -> str:
 
 
 ORDER = {"source": ["my.shop"], "detail-type": ["Order Placed"]}
-FOLDER = {"Type": "Filesystem", "Path": "inbox", "StableSeconds": 0}
+FOLDER = {"Type": "filesystem", "Path": "inbox", "StableSeconds": 0}
 TRIGGERS = {
     "all.json": on(ORDER, "pass"),
     "big.json": on({**ORDER, "detail": {"total": [{"numeric": [">", 100]}]}}, "pass"),
