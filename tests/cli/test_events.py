@@ -6,13 +6,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
+from eventmill.cli.main import eventmill
+from eventmill.model import Json
 from tests.cli.conftest import Run
 from tests.cli.projects import PASS, write_project
 from tests.cli.servers import server
 
-WAITS = {"StartAt": "W", "States": {"W": {"Type": "Wait", "Seconds": 3600, "End": True}}}
-SPREAD = {
+WAITS: dict[str, Json] = {
+    "StartAt": "W",
+    "States": {"W": {"Type": "Wait", "Seconds": 3600, "End": True}},
+}
+SPREAD: dict[str, Json] = {
     "StartAt": "M",
     "States": {
         "M": {
@@ -94,10 +100,6 @@ def listed(run: Run, project: Path, *arguments: str) -> list[str]:
 @pytest.fixture(scope="module")
 def orders(lived: Path) -> Path:
     """Some events of a shop that does nothing else."""
-    from click.testing import CliRunner
-
-    from eventmill.cli.main import eventmill
-
     for number in range(5):
         arguments = ["emit", json.dumps({"total": number}), "--source", "my.list", "--type"]
         arguments += ["Even" if number % 2 == 0 else "Odd", "--id", f"list-{number}"]

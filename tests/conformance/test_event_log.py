@@ -1,8 +1,10 @@
 """What every `EventLog` promises, sentence by sentence of the port."""
 
 import asyncio
+from dataclasses import replace
 from functools import partial
 from hashlib import sha256
+from typing import Any
 
 import pytest
 
@@ -337,3 +339,31 @@ async def test_what_was_handed_over_before_closing_becomes_durable(open_log: Ope
     await durable
     async with open_log() as log:
         assert list(await log.read(7)) == steps(7, 1, 2)
+
+
+async def test_the_inbox_is_narrowed_by_source_and_id(open_log: Open) -> None:
+    async with open_log() as log:
+        for source, id_ in (("s", "a-1"), ("s", "a-2"), ("t", "a-1"), ("s", "b_1"), ("s", "A-3")):
+            await log.commit(Transaction(event=trigger_event(id_, source)))
+
+        async def found(**narrowed: Any) -> list[tuple[str, str]]:
+            return [(e.event.source, e.event.id) for e in await log.inbox(**narrowed)]
+
+        assert await found(source="t") == [("t", "a-1")]
+        assert await found(event_id="a-1") == [("t", "a-1"), ("s", "a-1")]
+        assert await found(event_id="a-") == []
+        assert await found(id_prefix="a-") == [("t", "a-1"), ("s", "a-2"), ("s", "a-1")]
+        assert await found(id_prefix="a-", source="s", limit=1) == [("s", "a-2")]
+        assert await found(id_prefix="b%") == []
+        newest, *_ = await log.inbox(source="s", id_prefix="a-")
+        before = await found(source="s", id_prefix="a-", before_position=newest.position)
+        assert before == [("s", "a-1")]
+
+
+async def test_an_event_keeps_the_sensor_that_published_it(open_log: Open) -> None:
+    event = replace(trigger_event("a"), sensor="filesystem:inbox")
+    async with open_log() as log:
+        await log.commit(Transaction(event=event))
+        stored = await log.event(event.source, "a")
+        assert stored is not None
+        assert stored.event == event

@@ -116,6 +116,7 @@ def settings_entries() -> list[str]:
         name: f"{name}."
         for name in ("server", "handlers", "concurrency", "objects", "retention", "audit", "events")
     }
+    tables["sensors"] = "sensors."
     tables["signature"] = "events.signatures.NAME."
     taken = [
         tables[node.func.value.id] + node.args[0].value

@@ -166,10 +166,7 @@ def load_settings(project: Path) -> Settings:
             handlers=concurrency.take("handlers", {}, _limits),
         ),
         events=_event_settings(events, signed),
-        sensors=SensorSettings(
-            stuck_seconds=sensors.take("stuck_seconds", 300, _positive),
-            restart_seconds_max=sensors.take("restart_seconds_max", 30, _positive),
-        ),
+        sensors=_sensor_settings(sensors),
     )
     if settings.objects.s3:
         objects.refuse("folder", "buckets are in a folder or in S3, not in both")
@@ -189,6 +186,13 @@ def _refuse_problems(project: Path, tables: Iterable["_Table"]) -> None:
 def _quotas(table: "_Table") -> Quotas:
     taken = {each.name: table.take(each.name, each.default, _positive) for each in fields(Quotas)}
     return Quotas(**taken)
+
+
+def _sensor_settings(sensors: "_Table") -> SensorSettings:
+    return SensorSettings(
+        stuck_seconds=sensors.take("stuck_seconds", 300, _positive),
+        restart_seconds_max=sensors.take("restart_seconds_max", 30, _positive),
+    )
 
 
 def _event_settings(events: "_Table", signed: "Mapping[str, _Table]") -> EventSettings:

@@ -123,12 +123,8 @@ async def running(
         background = await stack.enter_async_context(_background())
         background.start(engine.keep_time())
         background.start(housekeeping.keep())
-        for watch in watches:
-            supervisor.condition(watch.sensor)
-        sensors = [background.start(supervisor.keep(watch)) for watch in watches]
-        sensors.append(background.start(supervisor.look()))
-        sensors.append(background.start(supervisor.tell(bus.publish)))
-        sensors.append(background.start(outbox.run(bus.deliver)))
+        sensing = (supervisor.look(), supervisor.tell(bus.publish), outbox.run(bus.deliver))
+        sensors = [background.start(each) for each in (*map(supervisor.keep, watches), *sensing)]
         yield System(
             settings=settings,
             project=project,

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from eventmill.patterns.compiler import compile_pattern
-from eventmill.patterns.explanation import Miss, Mismatch, explain
+from eventmill.patterns.explanation import Mismatch, Miss, explain
 
 
 def explained(pattern: Any, event: Any) -> Mismatch | None:
