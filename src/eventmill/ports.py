@@ -13,7 +13,7 @@ from collections.abc import (
     Mapping,
     Sequence,
 )
-from typing import Protocol, TypeAlias
+from typing import Protocol, TypeAlias, runtime_checkable
 
 from eventmill.events import TriggerEvent
 from eventmill.machine.map_run import Item, Reading, Writing
@@ -413,15 +413,24 @@ class Pulse:
     says None, and is not stuck however long that takes.
     """
 
-    __slots__ = ("lag", "until_ms")
+    __slots__ = ("until_ms",)
 
     def __init__(self) -> None:
         self.until_ms: int | None = None  # by steady time
-        self.lag: int | None = None  # how many events wait at the source, where it tells
 
     def until(self, at_ms: int | None) -> None:
         """Give a sign of life; the next comes at `at_ms` (steady time) at the latest, if any."""
         self.until_ms = at_ms
+
+
+@runtime_checkable
+class Lagging(Protocol):
+    """A sensor that knows how many events wait at its source."""
+
+    @property
+    def lag(self) -> Mapping[tuple[str, int], int]:
+        """How many wait, by topic and partition or the like; empty while it is not known."""
+        ...
 
 
 class Sensor(Protocol):

@@ -24,6 +24,10 @@ class Pretended:
     def __init__(self) -> None:
         self.pulse = Pulse()
 
+    @property
+    def lag(self) -> dict[tuple[str, int], int]:
+        return {("a", 0): 3, ("a", 1): 4}
+
     async def run(self, publish: object, state: object) -> None:
         raise AssertionError("nobody runs it")
 
@@ -79,7 +83,6 @@ async def test_sensors_and_metrics_tell_the_same(watched: tuple[World, Watch]) -
         condition.published(1)
     condition.failed("the folder is gone")
     condition.restarted()
-    condition.pulse.lag = 7
 
     app = application(world.system)
     (sensor,) = json.loads((await text_of(app, "/sensors"))[1])["sensors"]

@@ -344,7 +344,7 @@ async def test_what_was_handed_over_before_closing_becomes_durable(open_log: Ope
 async def test_the_inbox_is_narrowed_by_source_and_id(open_log: Open) -> None:
     async with open_log() as log:
         for source, id_ in (("s", "a-1"), ("s", "a-2"), ("t", "a-1"), ("s", "b_1"), ("s", "A-3")):
-            await log.commit(Transaction(event=trigger_event(id_, source)))
+            await log.commit(Transaction(events=[trigger_event(id_, source)]))
 
         async def found(**narrowed: Any) -> list[tuple[str, str]]:
             return [(e.event.source, e.event.id) for e in await log.inbox(**narrowed)]
@@ -363,7 +363,7 @@ async def test_the_inbox_is_narrowed_by_source_and_id(open_log: Open) -> None:
 async def test_an_event_keeps_the_sensor_that_published_it(open_log: Open) -> None:
     event = replace(trigger_event("a"), sensor="filesystem:inbox")
     async with open_log() as log:
-        await log.commit(Transaction(event=event))
+        await log.commit(Transaction(events=[event]))
         stored = await log.event(event.source, "a")
         assert stored is not None
         assert stored.event == event

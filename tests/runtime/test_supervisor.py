@@ -100,7 +100,7 @@ async def mistaken(sensor: Scripted, publish: Publish) -> None:
 async def test_one_that_blows_up_takes_no_other_down(caplog: pytest.LogCaptureFixture) -> None:
     async def busy(sensor: Scripted, publish: Publish) -> None:
         for number in range(10):
-            await publish(Delivery(event=event(f"{number}"), state={}))
+            await publish([Delivery(event=event(f"{number}"), state={})])
             await sensor.clock.pause(1000)
 
     async with supervised({"bad": mistaken, "good": busy}) as (found, sensors):
@@ -147,7 +147,7 @@ async def test_trouble_is_told_once_in_an_episode_and_its_end_once() -> None:
     async def flaky(sensor: Scripted, publish: Publish) -> None:
         if not is_there:
             raise SensorError("the share is not there")
-        await publish(Delivery(event=event("a"), state={}))
+        await publish([Delivery(event=event("a"), state={})])
         await asyncio.Event().wait()
 
     async with supervised({"a": flaky, "b": idle}) as (found, _):
@@ -234,7 +234,7 @@ async def test_an_alarm_that_the_disk_refuses_is_tried_again() -> None:
 async def test_duplicates_are_counted() -> None:
     async def twice(sensor: Scripted, publish: Publish) -> None:
         for _ in range(3):
-            await publish(Delivery(event=event("same"), state={}))
+            await publish([Delivery(event=event("same"), state={})])
         await asyncio.Event().wait()
 
     async with supervised({"a": twice}) as (found, sensors):

@@ -53,7 +53,7 @@ def _document(system: System, condition: Condition) -> dict[str, Json]:
         "duplicates": system.supervisor.duplicates(name),
         "errors": condition.errors,
         "restarts": condition.restarts,
-        "lag": condition.pulse.lag,
+        "lag": condition.lag,
         "problem": condition.problem,
     }
 
@@ -108,6 +108,6 @@ def _gauges(conditions: list[Condition]) -> Iterator[Metric]:
             state.add_metric([name, each], float(condition.state == each))
         if condition.progress_ms is not None:
             progress.add_metric([name], condition.progress_ms / 1000)
-        if condition.pulse.lag is not None:
-            lag.add_metric([name], condition.pulse.lag)
+        if condition.lag is not None:
+            lag.add_metric([name], condition.lag)
     yield from (state, progress, lag)

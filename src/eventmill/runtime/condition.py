@@ -8,7 +8,7 @@ from eventmill.arn import Home
 from eventmill.events import TriggerEvent
 from eventmill.instant import format_instant
 from eventmill.model import Json
-from eventmill.ports import Clock, Pulse, Sensor
+from eventmill.ports import Clock, Lagging, Pulse, Sensor
 
 SOURCE: Final = "eventmill.sensors"
 STUCK: Final = "Sensor Stuck"
@@ -49,6 +49,12 @@ class Condition:
         self._home = home
         self._tell = tell
         self._told: set[str] = set()
+
+    @property
+    def lag(self) -> int | None:
+        """How many events wait at the source, where the sensor tells."""
+        lag = self.sensor.lag if isinstance(self.sensor, Lagging) else {}
+        return sum(lag.values()) if lag else None
 
     def published(self, events: int) -> None:
         """Events have become durable: it is well."""

@@ -112,7 +112,7 @@ class Supervisor:
         Raises:
             LogUnavailable: The disk refuses; nothing was stored.
         """
-        await self._router.publish(watch.sensor.name, watch.listeners, delivery)
+        await self._router.publish(watch.sensor.name, watch.listeners, [delivery])
 
     async def look(self) -> None:
         """Look after all sensors until cancelled: which are silent, and which are well again."""
