@@ -174,6 +174,29 @@ Outcome: TypeAlias = Callable[[Exception | None], None]
 
 
 @record
+class DeliveryRow:
+    """What became of an event for a trigger, where that is not "started at once".
+
+    One WAITING has a `due_ms`; one that is decided (STARTED, SKIPPED, DEAD) has a `decided_ms`.
+    Ages count from `since_ms`. The log gives the id: it grows in the order of first storing.
+    """
+
+    event: tuple[str, str]  # (source, id)
+    trigger: str
+    status: str  # WAITING, STARTED, SKIPPED or DEAD
+    reason: str  # a text for people
+    since_ms: int  # when the event came, or was sent again
+    attempts: int = 0  # how many have failed
+    due_ms: int | None = None
+    decided_ms: int | None = None
+    execution: str | None = None  # the ARN of what it started
+    dedup_key: str | None = None
+    content_key: str | None = None
+    content: str | None = None  # the digest of what is compared under `content_key`
+    id: int = 0  # 0 for one that is new
+
+
+@record
 class Transaction:
     """What must become durable together, or not at all.
 
@@ -187,6 +210,8 @@ class Transaction:
     * `map_runs` are new Map Runs, and `map_run_changes` maps (execution, event) to what is new.
     * `snapshots` take the place of those from before. That of a step which is not there is left
       out; that of an execution goes when it has ended.
+    * `deliveries` take the place of those from before of the same event and trigger, whose ids
+      they keep.
     """
 
     events: Sequence[TriggerEvent] = ()
@@ -200,6 +225,7 @@ class Transaction:
     map_runs: Sequence[MapRunRow] = ()
     map_run_changes: Mapping[tuple[int, int], MapRunChange] | None = None
     snapshots: Sequence[Snapshot] = ()
+    deliveries: Sequence[DeliveryRow] = ()
 
 
 class EventLog(Protocol):
@@ -334,6 +360,28 @@ class EventLog(Protocol):
         id_prefix: str | None = None,
     ) -> Sequence[InboxEvent]:
         """Events of the inbox, newest first, narrowed by each argument given."""
+        ...
+
+    async def deliveries(
+        self,
+        *,
+        event: tuple[str, str] | None = None,
+        trigger: str | None = None,
+        status: str | None = None,
+        before_id: int | None = None,
+        limit: int = 100,
+    ) -> Sequence[DeliveryRow]:
+        """Deliveries, newest first, narrowed by each argument given."""
+        ...
+
+    async def due_deliveries(
+        self, now_ms: int, *, trigger: str | None = None, limit: int
+    ) -> Sequence[DeliveryRow]:
+        """WAITING deliveries due at `now_ms` or before, soonest first, then in order of ids."""
+        ...
+
+    async def waiting_triggers(self) -> Mapping[str, int]:
+        """The triggers with WAITING deliveries, and when the soonest of each is due."""
         ...
 
     def stored_steps(self, *, after_position: int = 0) -> AsyncIterator[StoredStep]:

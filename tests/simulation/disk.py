@@ -11,6 +11,7 @@ from eventmill.log.memory import MemoryEventLog
 from eventmill.log.outcomes import awaited
 from eventmill.ports import (
     ChildHistory,
+    DeliveryRow,
     ExecutionHistory,
     ExecutionRow,
     InboxEvent,
@@ -332,6 +333,37 @@ class Connection:
         )
         return await self._ask(ask)
 
+    async def deliveries(
+        self,
+        *,
+        event: tuple[str, str] | None = None,
+        trigger: str | None = None,
+        status: str | None = None,
+        before_id: int | None = None,
+        limit: int = 100,
+    ) -> Sequence[DeliveryRow]:
+        """See `EventLog.deliveries`."""
+        ask = partial(
+            self._memory.deliveries,
+            event=event,
+            trigger=trigger,
+            status=status,
+            before_id=before_id,
+            limit=limit,
+        )
+        return await self._ask(ask)
+
+    async def due_deliveries(
+        self, now_ms: int, *, trigger: str | None = None, limit: int
+    ) -> Sequence[DeliveryRow]:
+        """See `EventLog.due_deliveries`."""
+        ask = partial(self._memory.due_deliveries, now_ms, trigger=trigger, limit=limit)
+        return await self._ask(ask)
+
+    async def waiting_triggers(self) -> Mapping[str, int]:
+        """See `EventLog.waiting_triggers`."""
+        return await self._ask(self._memory.waiting_triggers)
+
     def stored_steps(self, *, after_position: int = 0) -> AsyncIterator[StoredStep]:
         """See `EventLog.stored_steps`."""
         return self._memory.stored_steps(after_position=after_position)
@@ -349,6 +381,7 @@ def described(transaction: Transaction) -> str:
     for (execution, run), change in (transaction.map_run_changes or {}).items():
         parts.append(f"map run {_short(execution)}/{run} {change.status or change.items}")
     parts += [f"{key[1]} {value!r}" for key, value in (transaction.sensor_state or {}).items()]
+    parts += [f"delivery {row.event[1]} {row.status}" for row in transaction.deliveries]
     return ", ".join(part for part in parts if part) or "nothing"
 
 

@@ -12,10 +12,12 @@ from eventmill.errors import AppendConflict, DuplicateEvent, LogUnavailable
 from eventmill.events import TriggerEvent
 from eventmill.log import records
 from eventmill.log.chain import GENESIS, Link, link
+from eventmill.log.memory_deliveries import MemoryDeliveries
 from eventmill.log.outcomes import awaited
-from eventmill.model import Payload, Payloads
+from eventmill.model import Payload, Payloads, encode_json
 from eventmill.ports import (
     ChildHistory,
+    DeliveryRow,
     ExecutionHistory,
     ExecutionRow,
     InboxEvent,
@@ -62,6 +64,7 @@ class MemoryEventLog:
         self._map_runs: dict[tuple[int, int], MapRunRow] = {}
         self._children: dict[tuple[int, int], list[int]] = {}  # in order of their indexes
         self._snapshots: dict[int, Snapshot] = {}
+        self._deliveries = MemoryDeliveries()
 
     def submit(self, transaction: Transaction, outcome: Outcome) -> None:
         """See `EventLog.submit`."""
@@ -230,6 +233,28 @@ class MemoryEventLog:
         )
         return list(islice(newest_first, limit))
 
+    async def deliveries(
+        self,
+        *,
+        event: tuple[str, str] | None = None,
+        trigger: str | None = None,
+        status: str | None = None,
+        before_id: int | None = None,
+        limit: int = 100,
+    ) -> Sequence[DeliveryRow]:
+        """See `EventLog.deliveries`."""
+        return self._deliveries.listed(event, trigger, status, before_id, limit)
+
+    async def due_deliveries(
+        self, now_ms: int, *, trigger: str | None = None, limit: int
+    ) -> Sequence[DeliveryRow]:
+        """See `EventLog.due_deliveries`."""
+        return self._deliveries.due(now_ms, trigger, limit)
+
+    async def waiting_triggers(self) -> Mapping[str, int]:
+        """See `EventLog.waiting_triggers`."""
+        return self._deliveries.waiting_triggers()
+
     async def stored_steps(self, *, after_position: int = 0) -> AsyncIterator[StoredStep]:
         """See `EventLog.stored_steps`."""
         for stored in tuple(self._steps):
@@ -308,6 +333,7 @@ class MemoryEventLog:
         for key, change in (transaction.map_run_changes or {}).items():
             new = {name: value for name, value in asdict(change).items() if value is not None}
             self._map_runs[key] = replace(self._map_runs[key], **new)
+        self._deliveries.store(transaction.deliveries)
         _store(self._timers, transaction.timers)
         _store(self._sensor_state, transaction.sensor_state)
         for digest, text in (transaction.definitions or {}).items():
@@ -374,6 +400,8 @@ def _encode(transaction: Transaction) -> None:
         records.encode_event(event, transaction.received_ms)
     for row in transaction.created:
         records.encode_execution(row)
+    for delivery in transaction.deliveries:
+        encode_json([*delivery.event, delivery.trigger, delivery.reason])
     for text in (
         *chain(*(transaction.sensor_state or ())),
         *(transaction.definitions or {}).values(),

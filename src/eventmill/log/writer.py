@@ -201,6 +201,8 @@ class Writer:
             rows.map_run_changes += transaction.map_run_changes.items()
         if transaction.snapshots:
             rows.snapshots += transaction.snapshots
+        for delivery in transaction.deliveries:
+            rows.add_delivery(delivery)
         if transaction.definitions:
             for digest, text in transaction.definitions.items():
                 rows.definitions.setdefault(digest, text)
