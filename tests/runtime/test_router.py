@@ -1,5 +1,6 @@
 """Events handed over together: they and all that they start are one transaction."""
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
@@ -208,3 +209,106 @@ async def test_nothing_is_published_of_nothing(log: Log) -> None:
         await server.publish()
 
     assert await log.events() == []
+
+
+async def decided(log: Log) -> list[tuple[str, str, str, str]]:
+    rows = await log.deliveries()
+    return [(row.event[1], row.trigger, row.status, row.reason) for row in reversed(rows)]
+
+
+NAMELESS = "no input can be made of it: "
+
+
+async def test_an_event_of_which_no_input_can_be_made_becomes_a_dead_letter_in_its_own_commit(
+    log: Log,
+) -> None:
+    picky = trigger("picky", InputPath="$.detail.size", ExecutionName="$.id")
+    async with serving(log, picky, trigger()) as server:
+        await server.publish(delivery("a"), delivery("b"))
+
+    (transaction,) = log.transactions
+    assert [row.event[1] for row in transaction.deliveries] == ["a", "b"]
+    assert [row.name for row in transaction.created] == ["a", "b"]
+    found = await log.deliveries(status="DEAD")
+    assert [(row.event, row.trigger, row.attempts) for row in found] == [
+        (("test", "b"), "picky", 1),
+        (("test", "a"), "picky", 1),
+    ]
+    assert all(row.reason.startswith(NAMELESS) and "size" in row.reason for row in found)
+
+
+async def test_a_state_machine_that_is_not_there_makes_dead_letters_and_stops_nobody(
+    log: Log,
+) -> None:
+    async with serving(log, trigger("lost", StateMachine="nowhere"), trigger()) as server:
+        await server.publish(delivery("a"))
+
+    assert await log.names() == ["a"]
+    ((event, name, status, reason),) = await decided(log)
+    assert (event, name, status) == ("a", "lost", "DEAD")
+    assert "nowhere" in reason
+
+
+async def test_an_event_whose_execution_is_there_already_is_told_as_skipped(log: Log) -> None:
+    async with serving(log) as server:
+        await server.publish(delivery("a", "1"))
+        await server.publish(delivery("a", "2"), delivery("b", "3"), delivery("b", "4"))
+        await server.publish(delivery("a", "2"))
+
+    assert await log.names() == ["a", "b"]
+    there = "the execution arn:aws:states:local:000000000000:execution:minute:{} is there already"
+    assert await decided(log) == [
+        ("2", "t", "SKIPPED", there.format("a")),
+        ("4", "t", "SKIPPED", there.format("b")),
+    ]
+
+
+async def test_what_starts_at_once_leaves_no_delivery(log: Log) -> None:
+    async with serving(log) as server:
+        await server.publish(delivery("a"), delivery("b", kind="Other"))
+    assert await decided(log) == []
+
+
+async def test_a_dead_letter_is_sent_again_in_the_commit_of_its_execution(log: Log) -> None:
+    async with serving(log, trigger("t", StateMachine="nowhere")) as server:
+        await server.publish(delivery("a"))
+    async with serving(log) as server:
+        (dead,) = await log.deliveries()
+        first, second = await asyncio.gather(
+            server.router.redrive(trigger(), dead), server.router.redrive(trigger(), dead)
+        )
+
+    assert first == second or {first.status, second.status} == {"STARTED"}
+    (row,) = await log.deliveries()
+    (execution,) = await log.executions()
+    assert (row.status, row.execution, row.attempts) == ("STARTED", execution.arn, 2)
+    assert execution.event == ("test", "a")
+    assert execution.trigger == "t"
+    begun = [each for each in log.transactions if each.created and each.deliveries]
+    assert begun
+    assert begun[0].deliveries[0].status == "STARTED"
+
+
+async def test_a_dead_letter_that_is_impossible_still_stays_one(log: Log) -> None:
+    picky = trigger(InputPath="$.detail.size")
+    async with serving(log, picky) as server:
+        await server.publish(delivery("a"))
+        (dead,) = await log.deliveries()
+        row = await server.router.redrive(picky, dead)
+
+    assert (row.status, row.attempts) == ("DEAD", 2)
+    assert list(await log.deliveries()) == [row]
+    assert await log.names() == []
+
+
+async def test_a_full_disk_leaves_a_dead_letter_as_it_was(log: Log) -> None:
+    async with serving(log, trigger("t", StateMachine="nowhere")) as server:
+        await server.publish(delivery("a"))
+    async with serving(log) as server:
+        (dead,) = await log.deliveries()
+        log.is_full = True
+        with pytest.raises(LogUnavailable):
+            await server.router.redrive(trigger(), dead)
+        log.is_full = False
+        assert list(await log.deliveries()) == [dead]
+        assert (await server.router.redrive(trigger(), dead)).status == "STARTED"

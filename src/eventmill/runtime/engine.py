@@ -25,6 +25,7 @@ from eventmill.model import Quotas
 from eventmill.ports import (
     Clock,
     Datasets,
+    DeliveryRow,
     EventLog,
     ExecutionRow,
     Outcome,
@@ -153,6 +154,10 @@ class Engine:
         """How many executions are in memory."""
         return len(self._live)
 
+    def now_ms(self) -> int:
+        """Now, by the clock of the executions."""
+        return self._clock.now_ms()
+
     # Starting
 
     async def start(
@@ -161,6 +166,7 @@ class Engine:
         *,
         events: Sequence[TriggerEvent] = (),
         sensor_state: Mapping[tuple[str, str], bytes | None] | None = None,
+        deliveries: Sequence[DeliveryRow] = (),
     ) -> Sequence[ExecutionRow]:
         """Begin executions, in one commit with the events that cause them; return after it.
 
@@ -173,7 +179,7 @@ class Engine:
             LogUnavailable: The disk refuses; nothing was started.
         """
         await self._admission.enter(weight(starts))
-        return await self._starting.start(starts, events, sensor_state)
+        return await self._starting.start(starts, events, sensor_state, deliveries)
 
     async def _start_children(self, children: Sequence[ChildStart]) -> Sequence[ExecutionRow]:
         starts = [

@@ -13,7 +13,7 @@ Only executions that events have started count, not those that somebody starts b
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
-from typing import Final, TypeAlias
+from typing import Any, Final, TypeAlias, TypeVar
 
 from eventmill.errors import (
     ExecutionAlreadyExists,
@@ -31,6 +31,8 @@ from eventmill.triggers.overlap import ALLOW, BUFFER_ONE, CANCEL_OTHER
 from eventmill.triggers.trigger import Trigger
 
 _log: Final = logging.getLogger(__name__)
+
+_T = TypeVar("_T")
 
 SKIPPED_KEPT_MAX: Final = 1_000
 _BUFFERED: Final = "buffered-"
@@ -100,7 +102,7 @@ class Overlaps:
         self._engine = engine
         self._start_of = start_of
         self._lanes: dict[str, _Lane] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Task[Any]] = set()
 
     async def recover(self, triggers: Iterable[Trigger], clock: Clock) -> None:
         """Find out what runs, and go on where the last server ended; before any event comes."""
@@ -161,12 +163,12 @@ class Overlaps:
             lane.taken.pop(start.name, None)
             self._next(lane)
 
-    async def carry_through(self, work: Coroutine[None, None, None]) -> None:
+    async def carry_through(self, work: Coroutine[None, None, _T]) -> _T:
         """Do work to its end, also when nobody waits for it any more."""
         task = self._spawn(work)
         # Whoever has gone does not hear what went wrong.
         task.add_done_callback(lambda done: done.cancelled() or done.exception())
-        await asyncio.shield(task)
+        return await asyncio.shield(task)
 
     async def close(self) -> None:
         """End; what waits is in the log."""
@@ -264,7 +266,7 @@ class Overlaps:
                 continue
             lane.waiting.append(_Waiting(start, key, is_durable=True))
 
-    def _spawn(self, work: Coroutine[None, None, None]) -> "asyncio.Task[None]":
+    def _spawn(self, work: Coroutine[None, None, _T]) -> "asyncio.Task[_T]":
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)

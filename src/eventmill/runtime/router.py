@@ -6,10 +6,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import replace
 from typing import Final
 
-from eventmill.errors import DuplicateEvent, ExecutionAlreadyExists
+from eventmill.errors import DuplicateEvent, ExecutionAlreadyExists, StateMachineDoesNotExist
 from eventmill.events import TriggerEvent
 from eventmill.model import AuthorError
-from eventmill.ports import Delivery, EventLog, Transaction
+from eventmill.ports import Delivery, DeliveryRow, EventLog, Transaction
 from eventmill.runtime.catalog import Catalog
 from eventmill.runtime.engine import Engine
 from eventmill.runtime.overlap import Overlaps, Verdict
@@ -18,6 +18,11 @@ from eventmill.triggers.listeners import Listeners
 from eventmill.triggers.trigger import Trigger
 
 _log: Final = logging.getLogger(__name__)
+
+STARTED: Final = "STARTED"
+SKIPPED: Final = "SKIPPED"
+DEAD: Final = "DEAD"
+_THERE: Final = "the execution {} is there already"
 
 
 class Router:
@@ -55,8 +60,9 @@ class Router:
         taken: set[str] = set()
         while True:
             news = tuple(events.values())
-            verdict = self.overlaps.admit(self._starts(listeners, news, taken))
-            work = self._carry_out(verdict, news, state)
+            rows: list[DeliveryRow] = []
+            verdict = self.overlaps.admit(self._starts(listeners, news, taken, rows))
+            work = self._carry_out(verdict, news, state, rows)
             try:
                 await (work if verdict.is_plain else self.overlaps.carry_through(work))
             except DuplicateEvent as error:
@@ -92,10 +98,13 @@ class Router:
         verdict: Verdict,
         events: Sequence[TriggerEvent],
         state: Mapping[tuple[str, str], bytes | None],
+        decided: Sequence[DeliveryRow],
     ) -> None:
         state = {**state, **verdict.state}
         try:
-            rows = await self._engine.start(verdict.starts, events=events, sensor_state=state)
+            rows = await self._engine.start(
+                verdict.starts, events=events, sensor_state=state, deliveries=decided
+            )
         except BaseException:
             self.overlaps.withdraw(verdict)
             raise
@@ -111,23 +120,96 @@ class Router:
         )
 
     def _starts(
-        self, listeners: Listeners, events: Iterable[TriggerEvent], taken: Set[str]
+        self,
+        listeners: Listeners,
+        events: Iterable[TriggerEvent],
+        taken: Set[str],
+        rows: list[DeliveryRow],
     ) -> Iterator[tuple[Trigger, Start]]:
-        """What the events start, but for executions whose ARNs are `taken`, each once."""
+        """What the events start, but for executions whose ARNs are `taken`, each once.
+
+        What starts nothing, and why, is added to `rows`.
+        """
         begun = {*taken}
         for event in events:
             for trigger in (*listeners.of(event), *self._bus.of(event)):
                 try:
                     start = self._start_of(trigger, event)
-                except AuthorError as error:
+                except (AuthorError, StateMachineDoesNotExist) as error:
+                    rows.append(self._decided(trigger, event, DEAD, _reason(error)))
                     _log.error(
-                        "the trigger %s cannot make an input of event %s: %s",
+                        "the trigger %s starts nothing for event %s: %s",
                         trigger.name,
                         event.id,
-                        error.failure.cause,
+                        rows[-1].reason,
                     )
                     continue
                 arn = self._catalog.execution_arn(start.machine, start.name)
                 if arn not in begun:
                     begun.add(arn)
                     yield trigger, start
+                else:
+                    rows.append(self._decided(trigger, event, SKIPPED, _THERE.format(arn)))
+
+    def _decided(
+        self, trigger: Trigger, event: TriggerEvent, status: str, reason: str
+    ) -> DeliveryRow:
+        now_ms = self._engine.now_ms()
+        return DeliveryRow(
+            event=(event.source, event.id),
+            trigger=trigger.name,
+            status=status,
+            reason=reason,
+            since_ms=now_ms,
+            attempts=1,
+            decided_ms=now_ms,
+        )
+
+    async def redrive(self, trigger: Trigger, dead: DeliveryRow) -> DeliveryRow:
+        """Try again to start what a dead letter of this trigger was to start; return its new row.
+
+        It is durable in the same commit as the execution. When the start is impossible still, the
+        row stays DEAD and says why.
+
+        Raises:
+            LogUnavailable: The disk refuses; nothing was started.
+        """
+        now_ms = self._engine.now_ms()
+        row = replace(
+            dead, since_ms=now_ms, decided_ms=now_ms, due_ms=None, attempts=dead.attempts + 1
+        )
+        received = await self._events.event(*dead.event)
+        if received is None:
+            return await self._store(replace(row, reason="the event is no longer in the log"))
+        try:
+            start = self._start_of(trigger, received.event)
+        except (AuthorError, StateMachineDoesNotExist) as error:
+            return await self._store(replace(row, reason=_reason(error)))
+        return await self.overlaps.carry_through(self._redrive(trigger, start, row))
+
+    async def _redrive(self, trigger: Trigger, start: Start, row: DeliveryRow) -> DeliveryRow:
+        arn = self._catalog.execution_arn(start.machine, start.name)
+        verdict = self.overlaps.admit([(trigger, start)])
+        if verdict.starts:
+            row = replace(row, status=STARTED, reason="sent again", execution=arn)
+        else:
+            row = replace(row, status=SKIPPED, reason=f"Overlap is {trigger.overlap}")
+        try:
+            await self._carry_out(verdict, (), {}, [row])
+        except ExecutionAlreadyExists:
+            (known,) = await self._events.deliveries(event=row.event, trigger=row.trigger)
+            if known.status != DEAD:  # somebody else has sent it again meanwhile
+                return known
+            skipped = replace(row, status=SKIPPED, reason=_THERE.format(arn), execution=None)
+            return await self._store(skipped)
+        return row
+
+    async def _store(self, row: DeliveryRow) -> DeliveryRow:
+        await self._events.commit(Transaction(deliveries=[row]))
+        return row
+
+
+def _reason(error: AuthorError | StateMachineDoesNotExist) -> str:
+    if isinstance(error, AuthorError):
+        return f"no input can be made of it: {error.failure.cause}"
+    return str(error)

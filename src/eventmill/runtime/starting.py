@@ -17,6 +17,7 @@ from eventmill.model import Payload, Quotas, record
 from eventmill.ports import (
     Child,
     Clock,
+    DeliveryRow,
     EventLog,
     ExecutionRow,
     Outcome,
@@ -101,10 +102,11 @@ class Starting:
         starts: Sequence[Start],
         events: Sequence[TriggerEvent] = (),
         sensor_state: Mapping[tuple[str, str], bytes | None] | None = None,
+        deliveries: Sequence[DeliveryRow] = (),
     ) -> Sequence[ExecutionRow]:
         """Begin executions that were admitted; see `Engine.start`."""
         try:
-            begun, notice, transaction = self._begun(starts, events, sensor_state)
+            begun, notice, transaction = self._begun(starts, events, sensor_state, deliveries)
             known: asyncio.Future[None] = asyncio.get_running_loop().create_future()
             outcome: Outcome = partial(self._started, begun, known)
             if notice is not None:
@@ -124,6 +126,7 @@ class Starting:
         starts: Sequence[Start],
         events: Sequence[TriggerEvent],
         sensor_state: Mapping[tuple[str, str], bytes | None] | None,
+        deliveries: Sequence[DeliveryRow],
     ) -> tuple[Sequence[_Begun], Notice | None, Transaction]:
         now_ms = self._clock.now_ms()
         begun = [self._begin(start, now_ms) for start in starts]
@@ -144,6 +147,7 @@ class Starting:
             },
             timers={live.id: live.timer_ms for live, _, _ in begun if live.timer_ms is not None},
             sensor_state=sensor_state,
+            deliveries=deliveries,
             definitions=self._catalog.unstored(start.machine for start in starts),
             map_runs=[row for live, step, _ in begun for row in map_runs_begun(live.id, step)],
             map_run_changes={
