@@ -42,6 +42,10 @@ COMMANDS: Final = {
         "eventmill.cli.commands.replay:replay",
         "Replay an execution to any event, or prove its steps.",
     ),
+    "dead-letters": (
+        "eventmill.cli.commands.dead_letters:dead_letters",
+        "Show the events that a trigger could start nothing for.",
+    ),
     "schedule": (
         "eventmill.cli.commands.schedule:schedule",
         "Show what is due next, and when.",
