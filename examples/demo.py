@@ -105,7 +105,7 @@ def run(project: "Project", copies: int) -> None:
     check_executions(project, names)
     show_results(project, names)
     prove(project, survivor)
-    say(7, "Kafka and S3, on this machine: messages and objects, and a kill -9 in between")
+    say(11, "Kafka and S3, on this machine: messages and objects, and a kill -9 in between")
     show_arrivals(project)
     show_what_next(project, survivor.name)
 

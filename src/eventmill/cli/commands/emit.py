@@ -32,7 +32,7 @@ _Event = dict[str, Json]
 @click.argument("detail", metavar="[DETAIL]", required=False)
 @settings_options
 @click.option("--source", metavar="TEXT", help="Where it comes from, such as my.shop.")
-@click.option("--type", "detail_type", metavar="TEXT", help="Its detail-type.")
+@click.option("--type", "--detail-type", "detail_type", metavar="TEXT", help="Its detail-type.")
 @click.option(
     "--detail-file",
     type=click.File("rb"),
