@@ -1,22 +1,21 @@
 """AWS on this machine: `with MotoServer() as aws: aws.client("s3")…`."""
 
-import asyncio
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Final, Self
 from urllib.request import Request, urlopen
 
 from eventmill.testing.child import Child
 from eventmill.testing.clients import REGION, client
 from eventmill.testing.extra import folder_of
+from eventmill.testing.service import LocalService
 
 _RESET_SECONDS: Final = 30
 _NO_FILES: Final = {"AWS_CONFIG_FILE": os.devnull, "AWS_SHARED_CREDENTIALS_FILE": os.devnull}
 
 
-class MotoServer:
+class MotoServer(LocalService):
     """moto's server in a process of its own: S3, SQS, DynamoDB and most else, all made up.
 
     It ends with `stop` or with this process, however that ends. Everything is in memory, unless
@@ -90,28 +89,6 @@ class MotoServer:
         child, self._child = self._child, None
         if child is not None:
             child.end()
-
-    def __enter__(self) -> Self:
-        return self.start()
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.stop()
-
-    async def __aenter__(self) -> Self:
-        return await asyncio.to_thread(self.start)
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        await asyncio.to_thread(self.stop)
 
     def reset(self) -> None:
         """Forget everything that was made in it."""

@@ -1,14 +1,13 @@
 """Kafka in this process: `with EmbeddedKafka("orders") as kafka: …`."""
 
-import asyncio
 import threading
 from collections.abc import Mapping, Sequence
-from types import TracebackType
 from typing import Any, Final, Self, TypeAlias
 
 from eventmill.model import record
 from eventmill.testing.extra import require
 from eventmill.testing.librdkafka import MockCluster
+from eventmill.testing.service import LocalService
 
 BOOTSTRAP_VARIABLE: Final = "KAFKA_BOOTSTRAP_SERVERS"
 
@@ -32,7 +31,7 @@ class Message:
     headers: Sequence[tuple[str, bytes]]
 
 
-class EmbeddedKafka:
+class EmbeddedKafka(LocalService):
     """A Kafka of one broker in threads of this process.
 
     It is librdkafka's mock cluster: it speaks Kafka's protocol to every client, but it keeps all in
@@ -80,28 +79,6 @@ class EmbeddedKafka:
         cluster, self._running, self._producer = self._running, None, None
         if cluster is not None:
             cluster.close()
-
-    def __enter__(self) -> Self:
-        return self.start()
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.stop()
-
-    async def __aenter__(self) -> Self:
-        return await asyncio.to_thread(self.start)
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        await asyncio.to_thread(self.stop)
 
     def kill(self) -> None:
         """Break all connections and take no new ones, as when the broker dies.

@@ -1,6 +1,5 @@
 """A server at work on a project: `with EventmillServer(project) as eventmill: …`."""
 
-import asyncio
 import json
 import os
 import signal
@@ -12,11 +11,11 @@ from collections import deque
 from collections.abc import Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from types import TracebackType
 from typing import Any, Final, Self
 
 from eventmill.errors import SettingsError
 from eventmill.testing.clients import client
+from eventmill.testing.service import LocalService
 
 _READY_SECONDS: Final = 60.0
 _END_SECONDS: Final = 20.0
@@ -25,7 +24,7 @@ _LOOK_SECONDS: Final = 0.05
 _LINES_KEPT: Final = 1_000
 
 
-class EventmillServer:
+class EventmillServer(LocalService):
     """`eventmill up` in a process of its own, for a project and with a log of its own."""
 
     def __init__(
@@ -107,28 +106,6 @@ class EventmillServer:
     def kill(self) -> None:
         """End it at once, as a crash would; `start` lets it go on."""
         self._end(signal.SIGKILL)
-
-    def __enter__(self) -> Self:
-        return self.start()
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.stop()
-
-    async def __aenter__(self) -> Self:
-        return await asyncio.to_thread(self.start)
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        await asyncio.to_thread(self.stop)
 
     def output(self) -> str:
         """What it has written lately, a JSON document on each line."""
