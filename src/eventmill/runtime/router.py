@@ -54,7 +54,7 @@ class Router:
         state = {(sensor, key): value for each in deliveries for key, value in each.state.items()}
         events: dict[tuple[str, str], TriggerEvent] = {}
         for each in deliveries:
-            event = replace(each.event, sensor=sensor)
+            event = each.event.published_by(sensor)
             events.setdefault((event.source, event.id), event)
         self.duplicates[sensor] += len(deliveries) - len(events)
         taken: set[str] = set()
@@ -87,7 +87,7 @@ class Router:
         """
         state = {(sensor, key): value for key, value in delivery.state.items()}
         try:
-            event = replace(delivery.event, sensor=sensor)
+            event = delivery.event.published_by(sensor)
             await self._engine.start([], events=[event], sensor_state=state)
         except DuplicateEvent:
             self.duplicates[sensor] += 1
