@@ -29,7 +29,7 @@ class TriggerEvent:
 
     def published_by(self, sensor: str) -> "TriggerEvent":
         """The same event, with the sensor that publishes it."""
-        # Spelled out, since `dataclasses.replace` takes four times as long, for every event.
+        # Spelled out, since `dataclasses.replace` takes three times as long, for every event.
         return TriggerEvent(
             id=self.id,
             source=self.source,

@@ -1,7 +1,7 @@
 """Sensors under supervision: alone in their trouble, started again, and told of on the bus."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -13,7 +13,7 @@ from eventmill.log.memory import MemoryEventLog
 from eventmill.ports import Delivery, Publish, Pulse
 from eventmill.runtime.bus import Bus
 from eventmill.runtime.router import Router
-from eventmill.runtime.supervisor import Policy, Supervisor, Watch
+from eventmill.runtime.supervisor import PUBLISHING_MAX, Policy, Supervisor, Watch
 from eventmill.triggers.listeners import Listeners
 from tests.runtime.virtual_clock import VirtualClock
 from tests.runtime.world import World, settled
@@ -243,3 +243,38 @@ async def test_duplicates_are_counted() -> None:
         stored = await found.log.event("s", "same")
         assert stored is not None
         assert stored.event.sensor == "a"
+
+
+async def test_of_thousands_that_are_due_together_some_hand_over_at_a_time() -> None:
+    at_once: list[int] = []
+    here = 0
+
+    class Crowded(Router):
+        async def publish(
+            self, sensor: str, listeners: Listeners, deliveries: Sequence[Delivery]
+        ) -> None:
+            nonlocal here
+            here += 1
+            at_once.append(here)
+            await super().publish(sensor, listeners, deliveries)
+            here -= 1
+
+    async def once(sensor: Scripted, publish: Publish) -> None:
+        await publish([Delivery(event=event(sensor.name), state={})])
+        await asyncio.Event().wait()
+
+    log, clock = MemoryEventLog(), VirtualClock()
+    async with World(log, clock, {}, {}) as world:
+        nobody = Listeners(())
+        supervisor = Supervisor(log, clock, Crowded(log, world.engine, world.catalog, nobody))
+        sensors = [Scripted(f"{number}", clock, once) for number in range(2_000)]
+        tasks = [
+            asyncio.ensure_future(supervisor.keep(Watch(sensor=each, listeners=nobody)))
+            for each in sensors
+        ]
+        while len(at_once) < len(sensors) or here:
+            await settled()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+    assert max(at_once) == PUBLISHING_MAX

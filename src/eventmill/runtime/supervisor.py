@@ -27,6 +27,9 @@ _FIRST_PAUSE_MS: Final = 250
 _WELL_AFTER_MS: Final = 60_000
 _LOOK_MS: Final = 5_000
 _ALARM_PAUSE_MS: Final = 1_000
+# So many sensors hand over at once, so that thousands that are due together leave the event loop
+# time for others in between.
+PUBLISHING_MAX: Final = 256
 
 Put: TypeAlias = Callable[[TriggerEvent], Awaitable[None]]
 """Publishes an alarm; raises LogUnavailable when the disk refuses."""
@@ -67,6 +70,7 @@ class Supervisor:
         self._router = router
         self._home = home or Home()
         self._policy = policy or Policy()
+        self._room = asyncio.Semaphore(PUBLISHING_MAX)
         self._alarms: asyncio.Queue[TriggerEvent] = asyncio.Queue()
         self.conditions: dict[str, Condition] = {}
 
@@ -158,7 +162,8 @@ class Supervisor:
             point("before-publish")
             condition.publishing += 1
             try:
-                await self._router.publish(sensor.name, listeners, deliveries)
+                async with self._room:
+                    await self._router.publish(sensor.name, listeners, deliveries)
             finally:
                 condition.publishing -= 1
             point("before-acknowledge")
