@@ -4,25 +4,31 @@ import logging
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import replace
-from typing import Final
+from typing import Final, TypeAlias
 
 from eventmill.errors import DuplicateEvent, ExecutionAlreadyExists, StateMachineDoesNotExist
 from eventmill.events import TriggerEvent
 from eventmill.model import AuthorError
-from eventmill.ports import Delivery, DeliveryRow, EventLog, Transaction
+from eventmill.ports import Clock, Delivery, DeliveryRow, EventLog, ExecutionRow, Transaction
 from eventmill.runtime.catalog import Catalog
 from eventmill.runtime.engine import Engine
 from eventmill.runtime.overlap import Overlaps, Verdict
 from eventmill.runtime.starting import Start
+from eventmill.runtime.waiting_deliveries import (
+    DEAD,
+    SKIPPED,
+    STARTED,
+    WAITING,
+    WaitingDeliveries,
+    is_there,
+    reason_of,
+)
 from eventmill.triggers.listeners import Listeners
 from eventmill.triggers.trigger import Trigger
 
 _log: Final = logging.getLogger(__name__)
 
-STARTED: Final = "STARTED"
-SKIPPED: Final = "SKIPPED"
-DEAD: Final = "DEAD"
-_THERE: Final = "the execution {} is there already"
+_State: TypeAlias = Mapping[tuple[str, str], bytes | None]
 
 
 class Router:
@@ -38,6 +44,19 @@ class Router:
         self._catalog = catalog
         self.duplicates: Counter[str] = Counter()  # events that were there already, by sensor
         self.overlaps = Overlaps(log, engine, self._start_of)
+        self.waiting = WaitingDeliveries(
+            log,
+            engine,
+            self.overlaps,
+            start_of=self._start_of,
+            arn_of=lambda start: catalog.execution_arn(start.machine, start.name),
+            carry_out=lambda verdict, rows: self._carry_out(verdict, (), {}, rows),
+        )
+
+    async def recover(self, triggers: Sequence[Trigger], clock: Clock) -> None:
+        """Find out what runs and what waits, and go on from there; before any event comes."""
+        await self.overlaps.recover(triggers, clock)
+        await self.waiting.recover(triggers, clock)
 
     async def publish(
         self, sensor: str, listeners: Listeners, deliveries: Sequence[Delivery]
@@ -63,8 +82,9 @@ class Router:
             rows: list[DeliveryRow] = []
             verdict = self.overlaps.admit(self._starts(listeners, news, taken, rows))
             work = self._carry_out(verdict, news, state, rows)
+            is_plain = verdict.is_plain and not any(row.status == WAITING for row in rows)
             try:
-                await (work if verdict.is_plain else self.overlaps.carry_through(work))
+                await (work if is_plain else self.overlaps.carry_through(work))
             except DuplicateEvent as error:
                 self.duplicates[sensor] += len(error.events)
                 for known in error.events:
@@ -97,9 +117,9 @@ class Router:
         self,
         verdict: Verdict,
         events: Sequence[TriggerEvent],
-        state: Mapping[tuple[str, str], bytes | None],
+        state: _State,
         decided: Sequence[DeliveryRow],
-    ) -> None:
+    ) -> Sequence[ExecutionRow]:
         state = {**state, **verdict.state}
         try:
             rows = await self._engine.start(
@@ -109,6 +129,10 @@ class Router:
             self.overlaps.withdraw(verdict)
             raise
         self.overlaps.confirm(verdict, rows)
+        for row in decided:
+            if row.status == WAITING:
+                self.waiting.wake(row.trigger)
+        return rows
 
     def _start_of(self, trigger: Trigger, event: TriggerEvent) -> Start:
         return Start(
@@ -133,10 +157,13 @@ class Router:
         begun = {*taken}
         for event in events:
             for trigger in (*listeners.of(event), *self._bus.of(event)):
+                if trigger.policies.holds:
+                    rows.append(self._held(trigger, event))
+                    continue
                 try:
                     start = self._start_of(trigger, event)
                 except (AuthorError, StateMachineDoesNotExist) as error:
-                    rows.append(self._decided(trigger, event, DEAD, _reason(error)))
+                    rows.append(self._decided(trigger, event, DEAD, reason_of(error)))
                     _log.error(
                         "the trigger %s starts nothing for event %s: %s",
                         trigger.name,
@@ -149,7 +176,7 @@ class Router:
                     begun.add(arn)
                     yield trigger, start
                 else:
-                    rows.append(self._decided(trigger, event, SKIPPED, _THERE.format(arn)))
+                    rows.append(self._decided(trigger, event, SKIPPED, is_there(arn)))
 
     def _decided(
         self, trigger: Trigger, event: TriggerEvent, status: str, reason: str
@@ -165,11 +192,22 @@ class Router:
             decided_ms=now_ms,
         )
 
+    def _held(self, trigger: Trigger, event: TriggerEvent) -> DeliveryRow:
+        now_ms = self._engine.now_ms()
+        return DeliveryRow(
+            event=(event.source, event.id),
+            trigger=trigger.name,
+            status=WAITING,
+            reason="its trigger has policies",
+            since_ms=now_ms,
+            due_ms=now_ms,
+        )
+
     async def redrive(self, trigger: Trigger, dead: DeliveryRow) -> DeliveryRow:
         """Try again to start what a dead letter of this trigger was to start; return its new row.
 
         It is durable in the same commit as the execution. When the start is impossible still, the
-        row stays DEAD and says why.
+        row stays DEAD and says why. A trigger with policies lets it wait again, as if it came now.
 
         Raises:
             LogUnavailable: The disk refuses; nothing was started.
@@ -181,10 +219,14 @@ class Router:
         received = await self._events.event(*dead.event)
         if received is None:
             return await self._store(replace(row, reason="the event is no longer in the log"))
+        if trigger.policies.holds:
+            row = replace(self._held(trigger, received.event), reason="sent again")
+            await self._carry_out(Verdict(), (), {}, [row])
+            return row
         try:
             start = self._start_of(trigger, received.event)
         except (AuthorError, StateMachineDoesNotExist) as error:
-            return await self._store(replace(row, reason=_reason(error)))
+            return await self._store(replace(row, reason=reason_of(error)))
         return await self.overlaps.carry_through(self._redrive(trigger, start, row))
 
     async def _redrive(self, trigger: Trigger, start: Start, row: DeliveryRow) -> DeliveryRow:
@@ -200,16 +242,10 @@ class Router:
             (known,) = await self._events.deliveries(event=row.event, trigger=row.trigger)
             if known.status != DEAD:  # somebody else has sent it again meanwhile
                 return known
-            skipped = replace(row, status=SKIPPED, reason=_THERE.format(arn), execution=None)
+            skipped = replace(row, status=SKIPPED, reason=is_there(arn), execution=None)
             return await self._store(skipped)
         return row
 
     async def _store(self, row: DeliveryRow) -> DeliveryRow:
         await self._events.commit(Transaction(deliveries=[row]))
         return row
-
-
-def _reason(error: AuthorError | StateMachineDoesNotExist) -> str:
-    if isinstance(error, AuthorError):
-        return f"no input can be made of it: {error.failure.cause}"
-    return str(error)

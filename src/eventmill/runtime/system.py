@@ -119,10 +119,10 @@ async def running(
         stack.push_async_callback(housekeeping.end)
         recovered = await engine.recover()
         stack.push_async_callback(router.overlaps.close)
-        await router.overlaps.recover(project.triggers, clock)
+        await router.recover(project.triggers, clock)
         background = await stack.enter_async_context(_background())
-        background.start(engine.keep_time())
-        background.start(housekeeping.keep())
+        for work in (engine.keep_time(), router.waiting.run(), housekeeping.keep()):
+            background.start(work)
         sensing = (supervisor.look(), supervisor.tell(bus.publish), outbox.run(bus.deliver))
         sensors = [background.start(each) for each in (*map(supervisor.keep, watches), *sensing)]
         yield System(

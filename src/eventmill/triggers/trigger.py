@@ -26,6 +26,7 @@ from eventmill.triggers.input import (
     parse_input,
 )
 from eventmill.triggers.overlap import ALLOW, parse_overlap
+from eventmill.triggers.policies import NO_POLICIES, Policies, parse_policies
 from eventmill.triggers.sources import Source, parse_source
 
 _STATE_MACHINE_ARN: Final = re.compile(
@@ -53,6 +54,7 @@ class Trigger:
     input_rule: InputRule
     name_template: Template | QueryTemplate | None
     overlap: str = ALLOW
+    policies: Policies = NO_POLICIES
 
     def matches(self, envelope: dict[str, Json]) -> bool:
         """Whether the trigger's pattern holds for an event, in its EventBridge form."""
@@ -113,6 +115,7 @@ def parse_trigger(name: str, value: Json) -> Trigger:
     input_rule = parse_input(target, name)
     name_template = _parse_execution_name(target)
     overlap = parse_overlap(target)
+    policies = parse_policies(target, overlap)
     target.refuse_others()
     fields.refuse_others()
     if mistakes:
@@ -126,6 +129,7 @@ def parse_trigger(name: str, value: Json) -> Trigger:
         input_rule=input_rule,
         name_template=name_template,
         overlap=overlap,
+        policies=policies,
     )
 
 
