@@ -1,12 +1,14 @@
 """Policies of triggers: events wait in the log, and start in order when they may."""
 
+import json
+
 import pytest
 
 from eventmill.errors import LogUnavailable
 from eventmill.log.memory import MemoryEventLog
 from eventmill.ports import Transaction
 from tests.runtime.virtual_clock import VirtualClock
-from tests.runtime.waiting import decided, life, reason, running, statuses, trigger
+from tests.runtime.waiting import MINUTE, decided, life, reason, running, statuses, trigger
 from tests.runtime.world import settled
 
 TWO_A_MINUTE = {"Executions": 2, "PerSeconds": 60}
@@ -288,4 +290,107 @@ async def test_a_server_without_policies_leaves_no_deliveries(
     async with life(log, clock, trigger()) as server:
         await server.come("a", "b")
 
+    assert await decided(log) == {}
+
+
+# RetryPolicy
+
+AN_HOUR = {"MaximumEventAgeInSeconds": 3600}
+
+
+async def test_an_event_that_waited_too_long_becomes_a_dead_letter(
+    log: Log, clock: VirtualClock
+) -> None:
+    impatient = trigger(Concurrency=1, RetryPolicy=AN_HOUR, StateMachine="day")
+    async with life(log, clock, impatient) as server:
+        await server.come("a", "b")
+        await server.pass_(1800)
+        await server.come("c")
+        await server.pass_(1799.999)
+        assert await decided(log) == {"a": "STARTED", "b": "WAITING", "c": "WAITING"}
+        await server.pass_(0.001)
+        assert await decided(log) == {"a": "STARTED", "b": "DEAD", "c": "WAITING"}
+    clock.advance(1_800_000)
+    async with life(log, clock, impatient):
+        assert await decided(log) == {"a": "STARTED", "b": "DEAD", "c": "DEAD"}
+
+    assert await running(log) == ["a"]
+    assert (await reason(log, "b")).startswith(
+        "older than 3600 seconds (MaximumEventAgeInSeconds); it waited: "
+    )
+
+
+async def test_a_state_machine_that_is_missing_is_tried_again_with_growing_pauses(
+    log: Log, clock: VirtualClock
+) -> None:
+    patient = trigger(RetryPolicy=AN_HOUR, StateMachine="late")
+    async with life(log, clock, patient) as server:
+        await server.come("a")
+        attempts = []
+        for _ in range(8):
+            (row,) = await log.deliveries()
+            attempts.append(row.attempts)
+            await server.pass_(1)
+        assert attempts == [1, 2, 2, 3, 3, 3, 3, 4]
+        (row,) = await log.deliveries()
+        assert (row.status, "late" in row.reason) == ("WAITING", True)
+    async with life(log, clock, patient, machines={"late": MINUTE}) as server:
+        assert await running(log) == []
+        await server.pass_(8)
+        assert await running(log) == ["a"]
+
+    (row,) = await log.deliveries()
+    assert (row.status, row.attempts) == ("STARTED", 4)
+
+
+async def test_after_all_attempts_it_is_a_dead_letter(log: Log, clock: VirtualClock) -> None:
+    twice = trigger(RetryPolicy={"MaximumRetryAttempts": 2}, StateMachine="nowhere")
+    async with life(log, clock, twice) as server:
+        await server.come("a")
+        await server.pass_(1)
+        assert await decided(log) == {"a": "WAITING"}
+        await server.pass_(2)
+
+    (row,) = await log.deliveries()
+    assert (row.status, row.attempts, row.due_ms) == ("DEAD", 3, None)
+
+
+async def test_without_retries_it_is_a_dead_letter_at_once(log: Log, clock: VirtualClock) -> None:
+    never = trigger(RetryPolicy={"MaximumRetryAttempts": 0}, StateMachine="nowhere")
+    async with life(log, clock, never) as server:
+        await server.come("a")
+
+    (row,) = await log.deliveries()
+    assert (row.status, row.attempts) == ("DEAD", 1)
+
+
+async def test_an_input_that_cannot_be_made_is_not_tried_again(
+    log: Log, clock: VirtualClock
+) -> None:
+    async with life(log, clock, trigger(RetryPolicy=AN_HOUR, InputPath="$.nothing")) as server:
+        await server.come("a")
+
+    assert await decided(log) == {"a": "DEAD"}
+
+
+async def test_those_that_are_tried_again_keep_nobody_back(log: Log, clock: VirtualClock) -> None:
+    patient = trigger(Concurrency=1, RetryPolicy=AN_HOUR, StateMachine="late")
+    async with life(log, clock, patient) as server:
+        await server.come("a", "b")
+        await server.pass_(1)
+        assert await decided(log) == {"a": "WAITING", "b": "WAITING"}
+        server.world.catalog.add("late", json.dumps(MINUTE))
+        await server.come("c")
+        assert await running(log) == ["c"]
+        await server.pass_(60)
+        assert await running(log) == ["a"]
+
+
+async def test_an_event_that_starts_at_once_leaves_no_delivery_with_a_retry_policy(
+    log: Log, clock: VirtualClock
+) -> None:
+    async with life(log, clock, trigger(RetryPolicy=AN_HOUR)) as server:
+        await server.come("a")
+
+    assert await running(log) == ["a"]
     assert await decided(log) == {}

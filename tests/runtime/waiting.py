@@ -14,8 +14,9 @@ from tests.runtime.virtual_clock import VirtualClock
 from tests.runtime.world import World, settled
 
 MINUTE = {"StartAt": "Rest", "States": {"Rest": {"Type": "Wait", "Seconds": 60, "End": True}}}
+DAY = {"StartAt": "Rest", "States": {"Rest": {"Type": "Wait", "Seconds": 86_400, "End": True}}}
 AT_ONCE = {"StartAt": "Done", "States": {"Done": {"Type": "Succeed"}}}
-MACHINES: Mapping[str, Any] = {"minute": MINUTE, "at-once": AT_ONCE}
+MACHINES: Mapping[str, Any] = {"minute": MINUTE, "day": DAY, "at-once": AT_ONCE}
 
 
 def trigger(name: str = "t", **target: Any) -> Trigger:

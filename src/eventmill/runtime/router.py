@@ -20,6 +20,7 @@ from eventmill.runtime.waiting_deliveries import (
     STARTED,
     WAITING,
     WaitingDeliveries,
+    after_failure,
     is_there,
     reason_of,
 )
@@ -163,7 +164,8 @@ class Router:
                 try:
                     start = self._start_of(trigger, event)
                 except (AuthorError, StateMachineDoesNotExist) as error:
-                    rows.append(self._decided(trigger, event, DEAD, reason_of(error)))
+                    held = self._held(trigger, event)
+                    rows.append(after_failure(held, trigger, error, self._engine.now_ms()))
                     _log.error(
                         "the trigger %s starts nothing for event %s: %s",
                         trigger.name,
@@ -176,20 +178,17 @@ class Router:
                     begun.add(arn)
                     yield trigger, start
                 else:
-                    rows.append(self._decided(trigger, event, SKIPPED, is_there(arn)))
+                    rows.append(self._skipped(trigger, event, is_there(arn)))
 
-    def _decided(
-        self, trigger: Trigger, event: TriggerEvent, status: str, reason: str
-    ) -> DeliveryRow:
-        now_ms = self._engine.now_ms()
-        return DeliveryRow(
-            event=(event.source, event.id),
-            trigger=trigger.name,
-            status=status,
+    def _skipped(self, trigger: Trigger, event: TriggerEvent, reason: str) -> DeliveryRow:
+        held = self._held(trigger, event)
+        return replace(
+            held,
+            status=SKIPPED,
             reason=reason,
-            since_ms=now_ms,
             attempts=1,
-            decided_ms=now_ms,
+            due_ms=None,
+            decided_ms=held.since_ms,
         )
 
     def _held(self, trigger: Trigger, event: TriggerEvent) -> DeliveryRow:

@@ -26,6 +26,7 @@ from eventmill.ports import Clock, DeliveryRow, EventLog, ExecutionRow, Transact
 from eventmill.runtime.engine import Engine
 from eventmill.runtime.overlap import Overlaps, Verdict
 from eventmill.runtime.starting import Start
+from eventmill.triggers.policies import RetryPolicy
 from eventmill.triggers.trigger import Trigger
 
 _log: Final = logging.getLogger(__name__)
@@ -122,7 +123,8 @@ class WaitingDeliveries:
         lanes = {
             each.name: _Lane(each)
             for each in known.values()
-            if each.enabled and (each.policies.holds or each.name in waiting)
+            if each.enabled
+            and (each.policies.holds or each.policies.retry is not None or each.name in waiting)
         }
         await self._take_up(
             {n: each for n, each in lanes.items() if each.trigger.policies.concurrency is not None}
@@ -184,7 +186,9 @@ class WaitingDeliveries:
             return _EVER_MS
         if lane.room(now_ms):
             return head[0].due_ms
-        return lane.more_at_ms(now_ms)
+        retry = lane.trigger.policies.retry
+        old_ms = _EVER_MS if retry is None else retry.too_old_ms(head[0].since_ms)
+        return min(lane.more_at_ms(now_ms), max(old_ms, head[0].due_ms))
 
     async def _decide_some(self, lane: _Lane) -> bool:
         """Decide about some that wait; return whether there were any to decide about."""
@@ -203,6 +207,10 @@ class WaitingDeliveries:
 
     async def _decide(self, trigger: Trigger, row: DeliveryRow, plan: _Plan, room: int) -> bool:
         """Decide about one that waits; return False if it must wait on, for lack of room."""
+        retry = trigger.policies.retry
+        if retry is not None and self._clock.now_ms() >= retry.too_old_ms(row.since_ms):
+            plan.decided.append(self._as(DEAD, row, _too_old(retry, row)))
+            return True
         received = await self._events.event(*row.event)
         if received is None:
             plan.decided.append(self._as(DEAD, row, "the event is no longer in the log"))
@@ -212,7 +220,7 @@ class WaitingDeliveries:
         try:
             start = self._start_of(trigger, received.event)
         except (AuthorError, StateMachineDoesNotExist) as error:
-            plan.decided.append(self._as(DEAD, row, reason_of(error)))
+            plan.decided.append(after_failure(row, trigger, error, self._clock.now_ms()))
             return True
         arn = self._arn_of(start)
         if arn in plan.starts:
@@ -326,6 +334,33 @@ class WaitingDeliveries:
         while rows := await self._events.due_deliveries(_EVER_MS, trigger=trigger, limit=_PAGE):
             dead = [self._as(DEAD, row, reason) for row in rows]
             await self._events.commit(Transaction(deliveries=dead))
+
+
+def after_failure(
+    row: DeliveryRow,
+    trigger: Trigger,
+    error: AuthorError | StateMachineDoesNotExist,
+    now_ms: int,
+) -> DeliveryRow:
+    """What becomes of a delivery that could not start anything: tried again, or a dead letter."""
+    retry, failed = trigger.policies.retry, row.attempts + 1
+    due_ms = None
+    # An input that cannot be made will not be made another time either.
+    if retry is not None and isinstance(error, StateMachineDoesNotExist):
+        due_ms = retry.next_ms(row.since_ms, failed, now_ms)
+    return replace(
+        row,
+        status=DEAD if due_ms is None else WAITING,
+        reason=reason_of(error),
+        attempts=failed,
+        due_ms=due_ms,
+        decided_ms=now_ms if due_ms is None else None,
+    )
+
+
+def _too_old(retry: RetryPolicy, row: DeliveryRow) -> str:
+    age = f"older than {retry.age_ms // 1000} seconds (MaximumEventAgeInSeconds)"
+    return f"{age}; it waited: {row.reason}"
 
 
 def reason_of(error: AuthorError | StateMachineDoesNotExist) -> str:

@@ -2,7 +2,7 @@ from typing import Any
 
 import pytest
 
-from eventmill.triggers.policies import NO_POLICIES, Policies, RateLimit
+from eventmill.triggers.policies import NO_POLICIES, Policies, RateLimit, RetryPolicy
 from eventmill.triggers.trigger import InvalidTrigger, Trigger, parse_trigger
 
 
@@ -53,3 +53,40 @@ def test_mistakes_in_limits() -> None:
             "is one of allow, skip, buffer-one, cancel-other, not 'skipp'; did you mean 'skip'?",
         )
     ]
+
+
+def test_retry_policy() -> None:
+    read = trigger(RetryPolicy={"MaximumEventAgeInSeconds": 60, "MaximumRetryAttempts": 3})
+    assert read.policies == Policies(retry=RetryPolicy(age_ms=60_000, attempts_max=3))
+    assert not read.policies.holds
+    assert trigger(RetryPolicy={}).policies.retry == RetryPolicy(
+        age_ms=86_400_000, attempts_max=185
+    )
+
+
+def test_mistakes_in_a_retry_policy() -> None:
+    assert mistakes_in(
+        RetryPolicy={"MaximumEventAgeInSeconds": 59, "MaximumRetryAttempts": 186}
+    ) == [
+        ("/RetryPolicy/MaximumEventAgeInSeconds", "must be a whole number, 60 to 86,400"),
+        ("/RetryPolicy/MaximumRetryAttempts", "must be a whole number, 0 to 185"),
+    ]
+
+
+def test_pauses_grow_until_the_event_is_too_old() -> None:
+    retry = RetryPolicy(age_ms=600_000, attempts_max=20)
+    now_ms, tried_ms = 0, []
+    for failed in range(1, 30):
+        due_ms = retry.next_ms(0, failed, now_ms)
+        if due_ms is None:
+            break
+        tried_ms.append(due_ms)
+        now_ms = due_ms
+    seconds = [each // 1000 for each in tried_ms]
+    assert seconds == [1, 3, 7, 15, 31, 63, 127, 255, 511, 600]
+
+
+def test_pauses_are_five_minutes_at_most_and_attempts_are_counted() -> None:
+    retry = RetryPolicy(attempts_max=20)
+    assert retry.next_ms(0, 20, 0) == 300_000
+    assert retry.next_ms(0, 21, 0) is None
