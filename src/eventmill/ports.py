@@ -380,6 +380,17 @@ class EventLog(Protocol):
         """WAITING deliveries due at `now_ms` or before, soonest first, then in order of ids."""
         ...
 
+    async def accepted_delivery(
+        self,
+        trigger: str,
+        *,
+        before_id: int,
+        dedup_key: str | None = None,
+        content_key: str | None = None,
+    ) -> DeliveryRow | None:
+        """The newest STARTED or WAITING delivery before `before_id`, by each key given."""
+        ...
+
     async def waiting_triggers(self) -> Mapping[str, int]:
         """The triggers with WAITING deliveries, and when the soonest of each is due."""
         ...

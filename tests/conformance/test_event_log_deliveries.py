@@ -106,6 +106,35 @@ async def test_waiting_deliveries_are_found_when_they_are_due(log: EventLog) -> 
     assert await log.waiting_triggers() == {"intake": 40, "other": 30}
 
 
+async def test_the_newest_that_was_accepted_is_found_by_its_keys(log: EventLog) -> None:
+    def keyed(id: str, status: str, dedup: str, content: str, trigger: str = "t") -> DeliveryRow:
+        row = delivery(id, trigger, status)
+        return replace(row, dedup_key=dedup, content_key=content)
+
+    rows = [
+        keyed("1", "STARTED", "k", "c"),
+        keyed("2", "WAITING", "k", "d"),
+        keyed("3", "SKIPPED", "k", "c"),
+        keyed("4", "DEAD", "k", "c"),
+        keyed("5", "STARTED", "k", "c", "other"),
+        keyed("6", "STARTED", "l", "c"),
+    ]
+    await log.commit(Transaction(deliveries=rows))
+
+    async def found(before_id: int, **keys: str) -> str | None:
+        row = await log.accepted_delivery("t", before_id=before_id, **keys)
+        return None if row is None else row.event[1]
+
+    assert await found(99, dedup_key="k") == "2"
+    assert await found(2, dedup_key="k") == "1"
+    assert await found(1, dedup_key="k") is None
+    assert await found(99, content_key="c") == "6"
+    assert await found(6, content_key="c") == "1"
+    assert await found(99, dedup_key="k", content_key="c") == "1"
+    assert await found(99, dedup_key="m") is None
+    assert await found(99) == "6"
+
+
 async def test_what_is_refused_leaves_no_delivery(log: EventLog) -> None:
     await log.commit(Transaction(events=[trigger_event("a")]))
     refused, stored = await outcomes(

@@ -360,6 +360,24 @@ class Connection:
         ask = partial(self._memory.due_deliveries, now_ms, trigger=trigger, limit=limit)
         return await self._ask(ask)
 
+    async def accepted_delivery(
+        self,
+        trigger: str,
+        *,
+        before_id: int,
+        dedup_key: str | None = None,
+        content_key: str | None = None,
+    ) -> DeliveryRow | None:
+        """See `EventLog.accepted_delivery`."""
+        ask = partial(
+            self._memory.accepted_delivery,
+            trigger,
+            before_id=before_id,
+            dedup_key=dedup_key,
+            content_key=content_key,
+        )
+        return await self._ask(ask)
+
     async def waiting_triggers(self) -> Mapping[str, int]:
         """See `EventLog.waiting_triggers`."""
         return await self._ask(self._memory.waiting_triggers)

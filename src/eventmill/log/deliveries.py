@@ -51,6 +51,25 @@ def due(
     return [_delivery(each) for each in found]
 
 
+def accepted(
+    connection: sqlite3.Connection,
+    trigger: str,
+    before_id: int,
+    dedup_key: str | None,
+    content_key: str | None,
+) -> DeliveryRow | None:
+    """See `EventLog.accepted_delivery`."""
+    given = {"dedup_key = ?": dedup_key, "content_key = ?": content_key}
+    asked = {condition: value for condition, value in given.items() if value is not None}
+    where = "".join(f" AND {condition}" for condition in asked)
+    found = connection.execute(
+        f"{_DELIVERY} WHERE trigger = ? AND id < ? AND status IN ('STARTED', 'WAITING'){where} "
+        "ORDER BY id DESC LIMIT 1",
+        (trigger, before_id, *asked.values()),
+    ).fetchone()
+    return None if found is None else _delivery(found)
+
+
 def waiting_triggers(connection: sqlite3.Connection) -> Mapping[str, int]:
     """See `EventLog.waiting_triggers`."""
     found = connection.execute(

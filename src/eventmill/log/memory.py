@@ -251,6 +251,17 @@ class MemoryEventLog:
         """See `EventLog.due_deliveries`."""
         return self._deliveries.due(now_ms, trigger, limit)
 
+    async def accepted_delivery(
+        self,
+        trigger: str,
+        *,
+        before_id: int,
+        dedup_key: str | None = None,
+        content_key: str | None = None,
+    ) -> DeliveryRow | None:
+        """See `EventLog.accepted_delivery`."""
+        return self._deliveries.accepted(trigger, before_id, dedup_key, content_key)
+
     async def waiting_triggers(self) -> Mapping[str, int]:
         """See `EventLog.waiting_triggers`."""
         return self._deliveries.waiting_triggers()

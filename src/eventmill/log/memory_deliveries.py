@@ -9,6 +9,7 @@ from typing import Final
 from eventmill.ports import DeliveryRow
 
 WAITING: Final = "WAITING"
+STARTED: Final = "STARTED"
 
 _Key = tuple[tuple[str, str], str]  # event and trigger
 
@@ -56,6 +57,21 @@ class MemoryDeliveries:
             and (trigger is None or row.trigger == trigger)
         )
         return [row for _, _, row in heapq.nsmallest(limit, matching)]
+
+    def accepted(
+        self, trigger: str, before_id: int, dedup_key: str | None, content_key: str | None
+    ) -> DeliveryRow | None:
+        """See `EventLog.accepted_delivery`."""
+        matching = (
+            row
+            for row in reversed(self._rows.values())
+            if row.trigger == trigger
+            and row.id < before_id
+            and row.status in {WAITING, STARTED}
+            and (dedup_key is None or row.dedup_key == dedup_key)
+            and (content_key is None or row.content_key == content_key)
+        )
+        return next(matching, None)
 
     def waiting_triggers(self) -> Mapping[str, int]:
         """See `EventLog.waiting_triggers`."""

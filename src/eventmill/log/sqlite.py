@@ -262,6 +262,18 @@ class SqliteEventLog:
         """See `EventLog.due_deliveries`."""
         return await self._reader.run(deliveries.due, now_ms, trigger, limit)
 
+    async def accepted_delivery(
+        self,
+        trigger: str,
+        *,
+        before_id: int,
+        dedup_key: str | None = None,
+        content_key: str | None = None,
+    ) -> DeliveryRow | None:
+        """See `EventLog.accepted_delivery`."""
+        ask = deliveries.accepted
+        return await self._reader.run(ask, trigger, before_id, dedup_key, content_key)
+
     async def waiting_triggers(self) -> Mapping[str, int]:
         """See `EventLog.waiting_triggers`."""
         return await self._reader.run(deliveries.waiting_triggers)

@@ -158,13 +158,13 @@ class Router:
         begun = {*taken}
         for event in events:
             for trigger in (*listeners.of(event), *self._bus.of(event)):
-                if trigger.policies.holds:
-                    rows.append(self._held(trigger, event))
-                    continue
                 try:
+                    if trigger.policies.holds:
+                        rows.append(self._held(trigger, event))
+                        continue
                     start = self._start_of(trigger, event)
                 except (AuthorError, StateMachineDoesNotExist) as error:
-                    held = self._held(trigger, event)
+                    held = self._arrived(trigger, event)
                     rows.append(after_failure(held, trigger, error, self._engine.now_ms()))
                     _log.error(
                         "the trigger %s starts nothing for event %s: %s",
@@ -181,17 +181,26 @@ class Router:
                     rows.append(self._skipped(trigger, event, is_there(arn)))
 
     def _skipped(self, trigger: Trigger, event: TriggerEvent, reason: str) -> DeliveryRow:
-        held = self._held(trigger, event)
+        arrived = self._arrived(trigger, event)
         return replace(
-            held,
+            arrived,
             status=SKIPPED,
             reason=reason,
             attempts=1,
             due_ms=None,
-            decided_ms=held.since_ms,
+            decided_ms=arrived.since_ms,
         )
 
     def _held(self, trigger: Trigger, event: TriggerEvent) -> DeliveryRow:
+        keys = trigger.policies.keys_of(event)
+        return replace(
+            self._arrived(trigger, event),
+            dedup_key=keys.dedup,
+            content_key=keys.content_key,
+            content=keys.content,
+        )
+
+    def _arrived(self, trigger: Trigger, event: TriggerEvent) -> DeliveryRow:
         now_ms = self._engine.now_ms()
         return DeliveryRow(
             event=(event.source, event.id),
@@ -218,11 +227,11 @@ class Router:
         received = await self._events.event(*dead.event)
         if received is None:
             return await self._store(replace(row, reason="the event is no longer in the log"))
-        if trigger.policies.holds:
-            row = replace(self._held(trigger, received.event), reason="sent again")
-            await self._carry_out(Verdict(), (), {}, [row])
-            return row
         try:
+            if trigger.policies.holds:
+                row = replace(self._held(trigger, received.event), reason="sent again")
+                await self._carry_out(Verdict(), (), {}, [row])
+                return row
             start = self._start_of(trigger, received.event)
         except (AuthorError, StateMachineDoesNotExist) as error:
             return await self._store(replace(row, reason=reason_of(error)))

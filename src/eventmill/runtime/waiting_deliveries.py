@@ -81,6 +81,11 @@ class _Plan:
         self.starts: dict[str, tuple[Start, list[DeliveryRow]]] = {}  # by ARN
         self.decided: list[DeliveryRow] = []
 
+    @property
+    def given_up(self) -> set[int]:
+        """The ids of those that will start nothing."""
+        return {row.id for row in self.decided if row.status != WAITING}
+
     def __bool__(self) -> bool:
         return bool(self.starts or self.decided)
 
@@ -215,6 +220,10 @@ class WaitingDeliveries:
         if received is None:
             plan.decided.append(self._as(DEAD, row, "the event is no longer in the log"))
             return True
+        forgone = await self._why_forgo(trigger, row, plan)
+        if forgone is not None:
+            plan.decided.append(self._as(SKIPPED, row, forgone))
+            return True
         if len(plan.starts) >= room:
             return False
         try:
@@ -228,6 +237,37 @@ class WaitingDeliveries:
         else:
             plan.starts[arn] = start, [row]
         return True
+
+    async def _why_forgo(self, trigger: Trigger, row: DeliveryRow, plan: _Plan) -> str | None:
+        """Why an event starts nothing because of one before it; None if it may start."""
+        unique = trigger.policies.deduplication
+        if unique is not None and row.dedup_key is not None:
+            first = await self._accepted(row, plan, dedup_key=row.dedup_key)
+            if first is not None and row.since_ms - first.since_ms < unique.window_ms:
+                return f"the event {first.event[1]} came first with the same key (Deduplication)"
+        if trigger.policies.skip_unchanged is not None and row.content_key is not None:
+            last = await self._accepted(row, plan, content_key=row.content_key)
+            if last is not None and last.content == row.content:
+                return f"nothing has changed since the event {last.event[1]} (SkipUnchanged)"
+        return None
+
+    async def _accepted(
+        self,
+        row: DeliveryRow,
+        plan: _Plan,
+        *,
+        dedup_key: str | None = None,
+        content_key: str | None = None,
+    ) -> DeliveryRow | None:
+        """The last one before this that has started something, or will."""
+        before_id = row.id
+        while True:
+            found = await self._events.accepted_delivery(
+                row.trigger, before_id=before_id, dedup_key=dedup_key, content_key=content_key
+            )
+            if found is None or found.id not in plan.given_up:
+                return found
+            before_id = found.id
 
     async def _make_durable(self, lane: _Lane, plan: _Plan) -> None:
         taken: set[str] = set()
@@ -263,9 +303,13 @@ class WaitingDeliveries:
                     yield self._as(SKIPPED, row, f"Overlap is {trigger.overlap}")
 
     def _as(self, status: str, row: DeliveryRow, reason: str) -> DeliveryRow:
-        return replace(
+        row = replace(
             row, status=status, reason=reason, due_ms=None, decided_ms=self._clock.now_ms()
         )
+        # Others are compared with what has started, not with what was skipped.
+        if status == SKIPPED:
+            return replace(row, dedup_key=None, content_key=None, content=None)
+        return row
 
     # What runs, and what started lately
 

@@ -10,8 +10,9 @@ from eventmill.events import TriggerEvent
 from eventmill.instant import format_instant
 from eventmill.model import AuthorError, Json, Payload, decode_json, encode_json
 from eventmill.query.environment import Environment, no_context
-from eventmill.query.jsonata import QueryTemplate, compile_query_template
-from eventmill.query.jsonpath import Path, PathNotFound
+from eventmill.query.jsonata import QueryTemplate, compile_query_template, is_query
+from eventmill.query.jsonpath import Path, PathNotFound, PathSyntaxError
+from eventmill.query.template import Template, compile_expression
 from eventmill.triggers.fields import Fields, hint
 
 VARIABLES_MAX: Final = 100  # EventBridge's quota for InputPathsMap
@@ -47,6 +48,23 @@ def compile_queries(target: Fields, name: str) -> QueryTemplate:
         target.note(message, name, *place)
 
     return compile_query_template(target.take(name), name, _EVENT_ONLY, note)
+
+
+def compile_text(fields: Fields, name: str) -> Template | QueryTemplate | None:
+    """The JSONPath into the event, intrinsic function or JSONata in a field, if it has one."""
+    text = fields.text(name)
+    if not text:
+        return None
+    if is_query(text):
+        return compile_queries(fields, name)
+    try:
+        return compile_expression(text)
+    except PathSyntaxError as error:
+        fields.note(
+            f"{text!r} is neither a JSONPath into the event nor an intrinsic function: {error}",
+            name,
+        )
+        return None
 
 
 # `<name>`, in an InputTemplate. A `<` that begins no such thing is only a character.

@@ -2,19 +2,34 @@
 
 from typing import Final
 
-from eventmill.model import record
+from eventmill.events import TriggerEvent
+from eventmill.model import Json, encode_json, record
+from eventmill.query.jsonata import QueryTemplate
+from eventmill.query.jsonpath import Path
+from eventmill.query.template import Template
 from eventmill.triggers.fields import Fields
+from eventmill.triggers.input import compile_text, digest, environment_of
 from eventmill.triggers.overlap import ALLOW
 
 CONCURRENCY_MAX: Final = 10_000
 RATE_MAX: Final = 10_000
 _DAY_SECONDS: Final = 86_400
+_DEDUPLICATION_SECONDS: Final = 300  # as in queues of SQS
 # EventBridge's, for the RetryPolicy of a target.
 _AGE_SECONDS_LEAST: Final = 60
 _RETRIES_MAX: Final = 185
 
 _FIRST_PAUSE_MS: Final = 1_000
 _PAUSE_MS_MAX: Final = 300_000
+
+
+@record
+class Keys:
+    """What stands for an event where it is compared with others of its trigger."""
+
+    dedup: str | None = None
+    content_key: str | None = None  # events with the same are compared by `content`
+    content: str | None = None
 
 
 @record
@@ -48,17 +63,52 @@ class RetryPolicy:
 
 
 @record
+class Deduplication:
+    """Of events with the same key only the first within `window_ms` starts something."""
+
+    key: Template | QueryTemplate
+    window_ms: int
+
+    def key_of(self, event: TriggerEvent) -> str:
+        """What stands for the key of an event.
+
+        Raises:
+            AuthorError: `Key` leads nowhere in the event.
+        """
+        return digest(_sorted(self.key.render(environment_of(event)).value), length=32)
+
+
+@record
 class Policies:
     """What a trigger says about its deliveries; None where it says nothing."""
 
     concurrency: int | None = None  # so many executions may run at once
     rate_limit: RateLimit | None = None
     retry: RetryPolicy | None = None
+    deduplication: Deduplication | None = None
+    skip_unchanged: Path | None = None
 
     @property
     def holds(self) -> bool:
         """Whether events wait in the log until somebody decides about them."""
-        return self.concurrency is not None or self.rate_limit is not None
+        return not (
+            self.concurrency is None
+            and self.rate_limit is None
+            and self.deduplication is None
+            and self.skip_unchanged is None
+        )
+
+    def keys_of(self, event: TriggerEvent) -> Keys:
+        """What an event is compared by.
+
+        Raises:
+            AuthorError: It lacks what it is to be compared by.
+        """
+        key = None if self.deduplication is None else self.deduplication.key_of(event)
+        if self.skip_unchanged is None:
+            return Keys(dedup=key)
+        content = self.skip_unchanged.select(environment_of(event)).value
+        return Keys(dedup=key, content_key=key or "", content=digest(_sorted(content), length=64))
 
 
 NO_POLICIES: Final = Policies()
@@ -77,6 +127,8 @@ def parse_policies(target: Fields, overlap: str) -> Policies:
         concurrency=concurrency,
         rate_limit=_parse_rate_limit(target),
         retry=_parse_retry(target),
+        deduplication=_parse_deduplication(target),
+        skip_unchanged=target.path("SkipUnchanged"),
     )
 
 
@@ -108,3 +160,30 @@ def _parse_retry(target: Fields) -> RetryPolicy | None:
     )
     fields.refuse_others()
     return RetryPolicy(age_ms=seconds * 1000, attempts_max=attempts_max)
+
+
+def _parse_deduplication(target: Fields) -> Deduplication | None:
+    if not target.has("Deduplication"):
+        return None
+    fields = target.object("Deduplication")
+    if not fields.has("Key"):
+        fields.miss("Key")
+    key = compile_text(fields, "Key")
+    seconds = fields.whole(
+        "WindowSeconds", default=_DEDUPLICATION_SECONDS, least=1, most=30 * _DAY_SECONDS
+    )
+    fields.refuse_others()
+    return None if key is None else Deduplication(key=key, window_ms=seconds * 1000)
+
+
+def _sorted(value: Json) -> str:
+    """A value as JSON, the same for objects whose fields stand in another order."""
+    return encode_json(_in_order(value)).decode()
+
+
+def _in_order(value: Json) -> Json:
+    if isinstance(value, dict):
+        return {name: _in_order(value[name]) for name in sorted(value)}
+    if isinstance(value, list):
+        return [_in_order(each) for each in value]
+    return value

@@ -14,13 +14,12 @@ from eventmill.events import TriggerEvent
 from eventmill.model import AuthorError, Json, Payload, encode_json, record
 from eventmill.patterns.compiler import compile_pattern
 from eventmill.patterns.matcher import Matcher
-from eventmill.query.jsonata import QueryTemplate, is_query
-from eventmill.query.jsonpath import PathSyntaxError
-from eventmill.query.template import Template, compile_expression
+from eventmill.query.jsonata import QueryTemplate
+from eventmill.query.template import Template
 from eventmill.triggers.fields import Fields, Note
 from eventmill.triggers.input import (
     InputRule,
-    compile_queries,
+    compile_text,
     digest,
     environment_of,
     parse_input,
@@ -113,7 +112,7 @@ def parse_trigger(name: str, value: Json) -> Trigger:
     target = fields.object("Target")
     state_machine = _parse_state_machine(target)
     input_rule = parse_input(target, name)
-    name_template = _parse_execution_name(target)
+    name_template = compile_text(target, "ExecutionName")
     overlap = parse_overlap(target)
     policies = parse_policies(target, overlap)
     target.refuse_others()
@@ -159,19 +158,3 @@ def _parse_state_machine(target: Fields) -> str:
             f"{reference!r} is neither the name of a state machine nor its ARN", "StateMachine"
         )
     return reference
-
-
-def _parse_execution_name(target: Fields) -> Template | QueryTemplate | None:
-    text = target.text("ExecutionName")
-    if not text:
-        return None
-    if is_query(text):
-        return compile_queries(target, "ExecutionName")
-    try:
-        return compile_expression(text)
-    except PathSyntaxError as error:
-        target.note(
-            f"{text!r} is neither a JSONPath into the event nor an intrinsic function: {error}",
-            "ExecutionName",
-        )
-        return None

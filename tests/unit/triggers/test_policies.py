@@ -2,6 +2,8 @@ from typing import Any
 
 import pytest
 
+from eventmill.events import TriggerEvent
+from eventmill.model import Json
 from eventmill.triggers.policies import NO_POLICIES, Policies, RateLimit, RetryPolicy
 from eventmill.triggers.trigger import InvalidTrigger, Trigger, parse_trigger
 
@@ -90,3 +92,64 @@ def test_pauses_are_five_minutes_at_most_and_attempts_are_counted() -> None:
     retry = RetryPolicy(attempts_max=20)
     assert retry.next_ms(0, 20, 0) == 300_000
     assert retry.next_ms(0, 21, 0) is None
+
+
+def event(**detail: Json) -> TriggerEvent:
+    return TriggerEvent(
+        id="1",
+        source="test",
+        detail_type="Test",
+        at_ms=0,
+        account="000000000000",
+        region="local",
+        detail=detail,
+    )
+
+
+@pytest.mark.parametrize(
+    "key",
+    ["$.detail.order", "States.Format('{}', $.detail.order)", "{% $states.input.detail.order %}"],
+)
+def test_keys_of_deduplication(key: str) -> None:
+    policies = trigger(Deduplication={"Key": key, "WindowSeconds": 60}).policies
+    assert policies.holds
+    assert policies.deduplication is not None
+    assert policies.deduplication.window_ms == 60_000
+    one, same, other = (policies.keys_of(event(order=each, x=1)) for each in ("A", "A", "B"))
+    assert one == same
+    assert one.dedup not in (None, other.dedup)
+    assert (one.content_key, one.content) == (None, None)
+
+
+def test_contents_are_the_same_whatever_the_order_of_their_fields() -> None:
+    policies = trigger(SkipUnchanged="$.detail.content").policies
+    assert policies.holds
+    given: list[Json] = [
+        {"a": 1, "b": {"c": 2, "d": 3}},
+        {"b": {"d": 3, "c": 2}, "a": 1},
+        {"a": 1},
+        [1],
+    ]
+    contents = [policies.keys_of(event(content=each)).content for each in given]
+    assert contents[0] == contents[1]
+    assert len(set(contents)) == 3
+    assert policies.keys_of(event(content=1)).content_key == ""
+
+
+def test_contents_belong_to_the_key_of_deduplication() -> None:
+    both = trigger(SkipUnchanged="$.detail.content", Deduplication={"Key": "$.id"}).policies
+    keys = both.keys_of(event(content=1))
+    assert keys.dedup == keys.content_key
+    assert both.deduplication is not None
+    assert both.deduplication.window_ms == 300_000
+
+
+def test_mistakes_in_deduplication() -> None:
+    assert mistakes_in(Deduplication={"WindowSeconds": 0}, SkipUnchanged="detail") == [
+        ("/Deduplication/Key", "is missing"),
+        ("/Deduplication/WindowSeconds", "must be a whole number, 1 to 2,592,000"),
+        ("/SkipUnchanged", "'detail' is no JSONPath: Value is not a valid JSONPath"),
+    ]
+    ((pointer, text),) = mistakes_in(Deduplication={"Key": "fixed"})
+    assert pointer == "/Deduplication/Key"
+    assert text.startswith("'fixed' is neither a JSONPath into the event nor an intrinsic function")
