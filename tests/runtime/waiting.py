@@ -5,8 +5,10 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
+from eventmill.errors import LogUnavailable
 from eventmill.events import TriggerEvent
-from eventmill.ports import Delivery, EventLog
+from eventmill.log.memory import MemoryEventLog
+from eventmill.ports import Delivery, EventLog, Transaction
 from eventmill.runtime.router import Router
 from eventmill.triggers.listeners import Listeners
 from eventmill.triggers.trigger import Trigger, parse_trigger
@@ -16,7 +18,22 @@ from tests.runtime.world import World, settled
 MINUTE = {"StartAt": "Rest", "States": {"Rest": {"Type": "Wait", "Seconds": 60, "End": True}}}
 DAY = {"StartAt": "Rest", "States": {"Rest": {"Type": "Wait", "Seconds": 86_400, "End": True}}}
 AT_ONCE = {"StartAt": "Done", "States": {"Done": {"Type": "Succeed"}}}
+AN_HOUR = {"MaximumEventAgeInSeconds": 3600}
+BY_ORDER = {"Key": "$.detail.order", "WindowSeconds": 60}
 MACHINES: Mapping[str, Any] = {"minute": MINUTE, "day": DAY, "at-once": AT_ONCE}
+
+
+class Log(MemoryEventLog):
+    """A log in memory that keeps what was committed, and can refuse."""
+
+    def __init__(self) -> None:
+        super().__init__(fail=self._look)
+        self.transactions: list[Transaction] = []
+        self.is_full = False
+
+    def _look(self, transaction: Transaction) -> Exception | None:
+        self.transactions.append(transaction)
+        return LogUnavailable("the disk is full") if self.is_full else None
 
 
 def trigger(name: str = "t", **target: Any) -> Trigger:

@@ -23,8 +23,10 @@ NOT_MATCHED: Final = "not matched"
 DISABLED: Final = "disabled"
 SKIPPED: Final = "skipped"
 FAILED: Final = "failed"
+WAITING: Final = "waiting"
 UNKNOWN: Final = "unknown"
 
+_OUTCOMES: Final = {"WAITING": WAITING, "SKIPPED": SKIPPED, "DEAD": FAILED}
 _CHAIN_MAX: Final = 200
 
 
@@ -87,6 +89,12 @@ async def _started(log: EventLog, trigger: str, arn: str, note: str) -> Answer:
 async def _why_not(
     log: EventLog, settings: Settings, trigger: Trigger, event: TriggerEvent
 ) -> Answer:
+    rows = await log.deliveries(event=(event.source, event.id), trigger=trigger.name)
+    for row in rows:
+        if row.execution is not None:
+            return await _started(log, trigger.name, row.execution, f", {row.reason}")
+        outcome = _OUTCOMES.get(row.status, UNKNOWN)
+        return Answer(trigger=trigger.name, outcome=outcome, reason=row.reason)
     outcome, reason = await _reason(log, settings, trigger, event)
     return Answer(trigger=trigger.name, outcome=outcome, reason=reason)
 

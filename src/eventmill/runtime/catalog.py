@@ -37,6 +37,11 @@ class Catalog:
         self._definitions: dict[str, StateMachine] = {}  # by digest
         self._stored: set[str] = set()
 
+    @property
+    def payload_bytes_max(self) -> int:
+        """How large the input of an execution may be."""
+        return self._quotas.payload_bytes_max
+
     def add(self, name: str, text: str) -> Machine:
         """Offer a state machine, in place of any other of that name.
 

@@ -52,6 +52,7 @@ class Router:
             start_of=self._start_of,
             arn_of=lambda start: catalog.execution_arn(start.machine, start.name),
             carry_out=lambda verdict, rows: self._carry_out(verdict, (), {}, rows),
+            batch_bytes_max=catalog.payload_bytes_max,
         )
 
     async def recover(self, triggers: Sequence[Trigger], clock: Clock) -> None:
@@ -208,7 +209,7 @@ class Router:
             status=WAITING,
             reason="its trigger has policies",
             since_ms=now_ms,
-            due_ms=now_ms,
+            due_ms=now_ms + trigger.policies.gathering_ms,
         )
 
     async def redrive(self, trigger: Trigger, dead: DeliveryRow) -> DeliveryRow:

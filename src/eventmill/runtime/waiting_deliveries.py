@@ -21,12 +21,12 @@ from eventmill.errors import (
 )
 from eventmill.events import TriggerEvent
 from eventmill.machine.execution import RUNNING
-from eventmill.model import AuthorError
+from eventmill.model import AuthorError, Payload
 from eventmill.ports import Clock, DeliveryRow, EventLog, ExecutionRow, Transaction
 from eventmill.runtime.engine import Engine
 from eventmill.runtime.overlap import Overlaps, Verdict
 from eventmill.runtime.starting import Start
-from eventmill.triggers.policies import RetryPolicy
+from eventmill.triggers.policies import Batching, RetryPolicy
 from eventmill.triggers.trigger import Trigger
 
 _log: Final = logging.getLogger(__name__)
@@ -102,14 +102,19 @@ class WaitingDeliveries:
         start_of: StartOf,
         arn_of: ArnOf,
         carry_out: CarryOut,
+        batch_bytes_max: int,
     ) -> None:
-        """Start what `start_of` makes of an event; `carry_out` makes it durable."""
+        """Start what `start_of` makes of an event; `carry_out` makes it durable.
+
+        A batch of several inputs has `batch_bytes_max` bytes at most.
+        """
         self._events = log
         self._engine = engine
         self._overlaps = overlaps
         self._start_of = start_of
         self._arn_of = arn_of
         self._carry_out = carry_out
+        self._batch_bytes_max = batch_bytes_max
         self._lanes: dict[str, _Lane] = {}
         self._watches: set[asyncio.Task[None]] = set()
 
@@ -197,46 +202,79 @@ class WaitingDeliveries:
 
     async def _decide_some(self, lane: _Lane) -> bool:
         """Decide about some that wait; return whether there were any to decide about."""
+        plan, batching = _Plan(), lane.trigger.policies.batching
+        if batching is None:
+            await self._plan_singles(lane, plan)
+        else:
+            await self._plan_batch(lane, batching, plan)
+        if plan:
+            await self._make_durable(lane, plan)
+        return bool(plan)
+
+    async def _plan_singles(self, lane: _Lane, plan: _Plan) -> None:
         now_ms = self._clock.now_ms()
         room = lane.room(now_ms)
         rows = await self._events.due_deliveries(
             now_ms, trigger=lane.trigger.name, limit=min(room + 1, _PAGE)
         )
-        plan = _Plan()
         for row in rows:
-            if not await self._decide(lane.trigger, row, plan, room):
-                break
-        if plan:
-            await self._make_durable(lane, plan)
-        return bool(plan)
+            start = await self._start_for(lane.trigger, row, plan)
+            if start is None:
+                continue
+            if len(plan.starts) >= room:
+                return
+            arn = self._arn_of(start)
+            if arn in plan.starts:
+                plan.decided.append(self._as(SKIPPED, row, is_there(arn)))
+            else:
+                plan.starts[arn] = start, [row]
 
-    async def _decide(self, trigger: Trigger, row: DeliveryRow, plan: _Plan, room: int) -> bool:
-        """Decide about one that waits; return False if it must wait on, for lack of room."""
+    async def _plan_batch(self, lane: _Lane, batching: Batching, plan: _Plan) -> None:
+        """Plan one batch, if it is full or its time has come, and there is room."""
+        now_ms = self._clock.now_ms()
+        rows = [
+            row
+            for row in await self._events.due_deliveries(
+                _EVER_MS, trigger=lane.trigger.name, limit=batching.size
+            )
+            if row.attempts == 0 or _is_due(row, now_ms)
+        ]
+        if len(rows) < batching.size and not any(_is_due(row, now_ms) for row in rows):
+            return
+        members: list[tuple[DeliveryRow, Start]] = []
+        left = self._batch_bytes_max - 2
+        for row in rows:
+            start = await self._start_for(lane.trigger, row, plan)
+            if start is None:
+                continue
+            left -= len(start.input) + 1
+            if members and left < 0:
+                break
+            members.append((row, start))
+        # With some of them gone the batch may have to wait on: that is seen when it is durable.
+        if members and not plan.decided and lane.room(now_ms):
+            start = _batch_of(lane.trigger, [each for _, each in members])
+            plan.starts[self._arn_of(start)] = start, [row for row, _ in members]
+
+    async def _start_for(self, trigger: Trigger, row: DeliveryRow, plan: _Plan) -> Start | None:
+        """What one that waits may start; None if something else is decided, and planned."""
         retry = trigger.policies.retry
         if retry is not None and self._clock.now_ms() >= retry.too_old_ms(row.since_ms):
             plan.decided.append(self._as(DEAD, row, _too_old(retry, row)))
-            return True
+            return None
         received = await self._events.event(*row.event)
         if received is None:
             plan.decided.append(self._as(DEAD, row, "the event is no longer in the log"))
-            return True
+            return None
         forgone = await self._why_forgo(trigger, row, plan)
         if forgone is not None:
             plan.decided.append(self._as(SKIPPED, row, forgone))
-            return True
-        if len(plan.starts) >= room:
-            return False
+            return None
         try:
-            start = self._start_of(trigger, received.event)
+            return self._start_of(trigger, received.event)
         except (AuthorError, StateMachineDoesNotExist) as error:
             plan.decided.append(after_failure(row, trigger, error, self._clock.now_ms()))
-            return True
-        arn = self._arn_of(start)
-        if arn in plan.starts:
-            plan.decided.append(self._as(SKIPPED, row, is_there(arn)))
-        else:
-            plan.starts[arn] = start, [row]
-        return True
+            return None
 
     async def _why_forgo(self, trigger: Trigger, row: DeliveryRow, plan: _Plan) -> str | None:
         """Why an event starts nothing because of one before it; None if it may start."""
@@ -298,7 +336,10 @@ class WaitingDeliveries:
                 if arn in taken:
                     yield self._as(SKIPPED, row, is_there(arn))
                 elif id(start) in admitted:
-                    yield replace(self._as(STARTED, row, row.reason), execution=arn)
+                    reason = row.reason
+                    if trigger.policies.batching is not None:
+                        reason = f"one of {len(rows)} in a batch"
+                    yield replace(self._as(STARTED, row, reason), execution=arn)
                 else:
                     yield self._as(SKIPPED, row, f"Overlap is {trigger.overlap}")
 
@@ -378,6 +419,20 @@ class WaitingDeliveries:
         while rows := await self._events.due_deliveries(_EVER_MS, trigger=trigger, limit=_PAGE):
             dead = [self._as(DEAD, row, reason) for row in rows]
             await self._events.commit(Transaction(deliveries=dead))
+
+
+def _is_due(row: DeliveryRow, now_ms: int) -> bool:
+    return row.due_ms is not None and row.due_ms <= now_ms
+
+
+def _batch_of(trigger: Trigger, starts: Sequence[Start]) -> Start:
+    """One start with the inputs of all, as an array; it names the event of the first."""
+    causes = [start.cause for start in starts if start.cause is not None]
+    return replace(
+        starts[0],
+        name=trigger.batch_name(causes),
+        input=Payload(b"[" + b",".join(start.input.text for start in starts) + b"]"),
+    )
 
 
 def after_failure(

@@ -13,6 +13,7 @@ from eventmill.triggers.overlap import ALLOW
 
 CONCURRENCY_MAX: Final = 10_000
 RATE_MAX: Final = 10_000
+BATCH_MAX: Final = 1_000
 _DAY_SECONDS: Final = 86_400
 _DEDUPLICATION_SECONDS: Final = 300  # as in queues of SQS
 # EventBridge's, for the RetryPolicy of a target.
@@ -79,6 +80,14 @@ class Deduplication:
 
 
 @record
+class Batching:
+    """One execution for `size` events, or for fewer when the first has waited `window_ms`."""
+
+    size: int
+    window_ms: int
+
+
+@record
 class Policies:
     """What a trigger says about its deliveries; None where it says nothing."""
 
@@ -87,6 +96,7 @@ class Policies:
     retry: RetryPolicy | None = None
     deduplication: Deduplication | None = None
     skip_unchanged: Path | None = None
+    batching: Batching | None = None
 
     @property
     def holds(self) -> bool:
@@ -96,7 +106,13 @@ class Policies:
             and self.rate_limit is None
             and self.deduplication is None
             and self.skip_unchanged is None
+            and self.batching is None
         )
+
+    @property
+    def gathering_ms(self) -> int:
+        """For how long an event waits for others to start something with."""
+        return 0 if self.batching is None else self.batching.window_ms
 
     def keys_of(self, event: TriggerEvent) -> Keys:
         """What an event is compared by.
@@ -123,12 +139,14 @@ def parse_policies(target: Fields, overlap: str) -> Policies:
             target.note(
                 f"says already what overlaps, so Overlap cannot be {overlap}", "Concurrency"
             )
+    retry = _parse_retry(target)
     return Policies(
         concurrency=concurrency,
         rate_limit=_parse_rate_limit(target),
-        retry=_parse_retry(target),
+        retry=retry,
         deduplication=_parse_deduplication(target),
         skip_unchanged=target.path("SkipUnchanged"),
+        batching=_parse_batching(target, overlap, retry),
     )
 
 
@@ -174,6 +192,25 @@ def _parse_deduplication(target: Fields) -> Deduplication | None:
     )
     fields.refuse_others()
     return None if key is None else Deduplication(key=key, window_ms=seconds * 1000)
+
+
+def _parse_batching(target: Fields, overlap: str, retry: RetryPolicy | None) -> Batching | None:
+    if not target.has("Batching"):
+        return None
+    fields = target.object("Batching")
+    for name in ("Size", "WindowSeconds"):
+        if not fields.has(name):
+            fields.miss(name)
+    size = fields.whole("Size", default=1, least=1, most=BATCH_MAX)
+    window_ms = round(fields.seconds("WindowSeconds", default=1, least=0.1) * 1000)
+    fields.refuse_others()
+    if retry is not None and window_ms >= retry.age_ms:
+        fields.note("is as long as MaximumEventAgeInSeconds, or longer", "WindowSeconds")
+    if target.has("ExecutionName"):
+        target.note("cannot name an execution of several events (Batching)", "ExecutionName")
+    if overlap != ALLOW:
+        target.note(f"cannot be {overlap} with Batching", "Overlap")
+    return Batching(size=size, window_ms=window_ms)
 
 
 def _sorted(value: Json) -> str:

@@ -89,6 +89,11 @@ class Trigger:
         safe = "".join(character if is_name(character) else "-" for character in text[:63])
         return f"{safe}-{digest(text, length=16)}"
 
+    def batch_name(self, events: Iterable[tuple[str, str]]) -> str:
+        """The name of the execution that these events (source, id) start together."""
+        parts = [part for event in events for part in event]
+        return f"{self.name[:47]}-{digest(self.name, *parts, length=32)}"
+
 
 def parse_trigger(name: str, value: Json) -> Trigger:
     """Read a trigger from the value of its file; `name` is the file's name without suffix.

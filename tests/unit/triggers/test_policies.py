@@ -4,7 +4,7 @@ import pytest
 
 from eventmill.events import TriggerEvent
 from eventmill.model import Json
-from eventmill.triggers.policies import NO_POLICIES, Policies, RateLimit, RetryPolicy
+from eventmill.triggers.policies import NO_POLICIES, Batching, Policies, RateLimit, RetryPolicy
 from eventmill.triggers.trigger import InvalidTrigger, Trigger, parse_trigger
 
 
@@ -153,3 +153,32 @@ def test_mistakes_in_deduplication() -> None:
     ((pointer, text),) = mistakes_in(Deduplication={"Key": "fixed"})
     assert pointer == "/Deduplication/Key"
     assert text.startswith("'fixed' is neither a JSONPath into the event nor an intrinsic function")
+
+
+def test_batching() -> None:
+    policies = trigger(Batching={"Size": 10, "WindowSeconds": 0.5}).policies
+    assert policies == Policies(batching=Batching(size=10, window_ms=500))
+    assert policies.holds
+    assert (policies.gathering_ms, NO_POLICIES.gathering_ms) == (500, 0)
+
+
+def test_mistakes_in_batching() -> None:
+    assert mistakes_in(Batching={"Size": 1001}, ExecutionName="$.id", Overlap="skip") == [
+        ("/Batching/WindowSeconds", "is missing"),
+        ("/Batching/Size", "must be a whole number, 1 to 1,000"),
+        ("/ExecutionName", "cannot name an execution of several events (Batching)"),
+        ("/Overlap", "cannot be skip with Batching"),
+    ]
+    assert mistakes_in(
+        Batching={"Size": 2, "WindowSeconds": 60}, RetryPolicy={"MaximumEventAgeInSeconds": 60}
+    ) == [("/Batching/WindowSeconds", "is as long as MaximumEventAgeInSeconds, or longer")]
+
+
+def test_names_of_batches_follow_from_all_their_events() -> None:
+    named = trigger().batch_name
+    names = {
+        named(each) for each in ([("s", "1")], [("s", "1"), ("s", "2")], [("s", "2"), ("s", "1")])
+    }
+    assert len(names) == 3
+    assert named([("s", "1"), ("s", "2")]) in names
+    assert all(name.startswith("t-") for name in names)
