@@ -49,6 +49,10 @@ TRIGGERS = {
     "one.json": on(
         {"source": ["my.queue"]}, "wait", Target={"Overlap": "skip", "InputPath": "$.detail"}
     ),
+    "line.json": on({"source": ["my.line"]}, "wait", Target={"Concurrency": 1}),
+    "pairs.json": on(
+        {"source": ["my.pairs"]}, "pass", Target={"Batching": {"Size": 2, "WindowSeconds": 3600}}
+    ),
     "lacks.json": on({"source": ["my.gap"]}, "pass", Target={"InputPath": "$.detail.there"}),
     "files.json": on(
         {"source": ["eventmill.filesystem"]}, "spread", Source=FOLDER, Target={"Input": [1]}
@@ -197,7 +201,27 @@ def test_why_knows_what_was_skipped_and_what_could_not_be_made(run: Run, lived: 
     outcome, text = reason("queue-2", "one")
     assert (outcome, "ran (Overlap: skip)" in text) == ("skipped", True)
     outcome, text = reason("gap-1", "lacks")
-    assert (outcome, "it cannot make an input" in text) == ("failed", True)
+    assert (outcome, "no input can be made of it" in text) == ("failed", True)
+
+
+def test_why_knows_what_waits_and_what_started_together(run: Run, lived: Path) -> None:
+    for id_ in ("line-1", "line-2"):
+        emit(run, lived, "my.line", "Next", id_)
+    for id_ in ("pairs-1", "pairs-2"):
+        emit(run, lived, "my.pairs", "Next", id_)
+
+    def answer(id_: str, trigger: str) -> Any:
+        told = document(run, "why", id_, "--project", lived)["triggers"]
+        return next(each for each in told if each["trigger"] == trigger)
+
+    while answer("line-1", "line")["outcome"] != "started":
+        pass
+    assert answer("line-2", "line")["outcome"] == "waiting"
+    while answer("pairs-2", "pairs")["outcome"] != "started":
+        pass
+    first, second = (answer(id_, "pairs") for id_ in ("pairs-1", "pairs-2"))
+    assert "one of 2 in a batch" in second["reason"]
+    assert second["reason"].split(",")[0] == first["reason"].split(",")[0]
 
 
 def test_an_event_is_sent_again_to_whom_it_went(run: Run, lived: Path) -> None:

@@ -1,5 +1,6 @@
 """Policies of triggers: events wait in the log, and start in order when they may."""
 
+import asyncio
 import json
 
 import pytest
@@ -11,6 +12,7 @@ from tests.runtime.waiting import (
     MINUTE,
     Log,
     decided,
+    delivery,
     life,
     reason,
     running,
@@ -127,6 +129,21 @@ async def test_an_event_told_again_waits_once(log: Log, clock: VirtualClock) -> 
         await server.pass_(60)
 
     assert await statuses(log) == dict.fromkeys("abc", "SUCCEEDED")
+
+
+async def test_what_waits_is_seen_also_when_its_sensor_has_gone(
+    log: Log, clock: VirtualClock
+) -> None:
+    async with life(log, clock, trigger(Concurrency=100)) as server:
+        for turns in range(20):
+            publishing = asyncio.ensure_future(server.publish(delivery(f"e{turns}")))
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            publishing.cancel()
+            await settled()
+            assert set((await decided(log)).values()) <= {"STARTED"}
+
+    assert len(await decided(log)) == len(await log.inbox()) > 10
 
 
 async def test_a_name_that_is_taken_keeps_no_place(log: Log, clock: VirtualClock) -> None:

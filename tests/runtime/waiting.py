@@ -69,9 +69,12 @@ class Life:
 
     async def come(self, *names: str, **detail: Any) -> None:
         """Events with these ids are published together."""
-        deliveries = [delivery(name, **detail) for name in names]
-        await self.router.publish("sensor", self._listeners, deliveries)
+        await self.publish(*(delivery(name, **detail) for name in names))
         await settled()
+
+    async def publish(self, *deliveries: Delivery) -> None:
+        """Events are published together; nothing more has happened when it returns."""
+        await self.router.publish("sensor", self._listeners, deliveries)
 
     async def pass_(self, seconds: float) -> None:
         self.world.clock.advance(int(seconds * 1000))
