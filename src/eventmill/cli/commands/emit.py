@@ -13,8 +13,7 @@ from eventmill.cli.client import Client
 from eventmill.cli.failures import EXIT_CODES, Refused
 from eventmill.cli.options import chosen_settings, json_option, settings_options
 from eventmill.cli.output import write_document, write_line
-from eventmill.cli.server_file import endpoint as endpoint_of
-from eventmill.cli.server_file import read_server_file
+from eventmill.cli.project_server import client_of
 from eventmill.errors import EventmillError
 from eventmill.model import Json, decode_json, encode_json
 from eventmill.runtime.settings import Settings
@@ -72,7 +71,7 @@ def emit(
     and --type stand in where a line does not have its own.
     """
     settings = chosen_settings(project, data)
-    sending = _Sending(settings, _client(settings, endpoint), as_json=as_json)
+    sending = _Sending(settings, client_of(settings, endpoint), as_json=as_json)
     defaults: _Event = {"source": source, "detail-type": detail_type}
     defaults = {name: value for name, value in defaults.items() if value is not None}
     if lines is not None:
@@ -87,14 +86,6 @@ def emit(
     event |= {"time": at} if at else {}
     event |= {"resources": [*resources]} if resources else {}
     sending.send([event])
-
-
-def _client(settings: Settings, endpoint: str | None) -> Client:
-    said = endpoint or read_server_file(settings.data)
-    try:
-        return Client(said or endpoint_of(settings.host, settings.port))
-    except ValueError as error:
-        raise click.BadParameter(str(error), param_hint="--endpoint") from None
 
 
 def _detail(given: str | None, file: IO[bytes] | None) -> Json:

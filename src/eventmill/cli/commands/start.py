@@ -13,11 +13,9 @@ from eventmill.cli.client import Client, OperationFailed
 from eventmill.cli.failures import EXIT_CODES, FAILED, INTERRUPTED
 from eventmill.cli.options import chosen_settings, json_option, settings_options
 from eventmill.cli.output import is_terminal, painted, write_document, write_line
-from eventmill.cli.server_file import endpoint as endpoint_of
-from eventmill.cli.server_file import read_server_file
+from eventmill.cli.project_server import client_of
 from eventmill.cli.texts import printable
 from eventmill.model import Json, decode_json
-from eventmill.runtime.settings import Settings
 
 _FIRST_PAUSE_SECONDS: Final = 0.02
 _PAUSE_SECONDS_MAX: Final = 0.5
@@ -54,7 +52,7 @@ def start(
     and 1 when it does not.
     """
     settings = chosen_settings(project, data)
-    client = _client(settings, endpoint)
+    client = client_of(settings, endpoint)
     is_arn = machine.startswith("arn:")
     request: dict[str, Json] = {
         "stateMachineArn": machine if is_arn else settings.home.state_machine(machine),
@@ -88,14 +86,6 @@ def _start(client: Client, request: dict[str, Json]) -> dict[str, Json]:
             names = (str(each["name"]) for each in listed if isinstance(each, dict))
             error.advice = f"one of the server's: {', '.join(names) or 'it has none'}"
         raise
-
-
-def _client(settings: Settings, endpoint: str | None) -> Client:
-    said = endpoint or read_server_file(settings.data)
-    try:
-        return Client(said or endpoint_of(settings.host, settings.port))
-    except ValueError as error:
-        raise click.BadParameter(str(error), param_hint="--endpoint") from None
 
 
 def _input(given: str | None, file: IO[bytes] | None) -> str:
