@@ -166,7 +166,7 @@ def test_a_trigger_is_shown_with_its_topics(broker: Broker, tmp_path: Path) -> N
     )
 
     with server(project, as_json=False) as running:
-        line = running.line(lambda line: "orders" in line)
+        line = running.line(lambda line: "→ rest" in line)
         assert f"{broker.address}  orders /late-.*/ → rest  by messages" in line
     with server(project) as running:
         (watch,) = running.told("ready")["watches"]
