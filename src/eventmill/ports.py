@@ -177,7 +177,8 @@ Outcome: TypeAlias = Callable[[Exception | None], None]
 class DeliveryRow:
     """What became of an event for a trigger, where that is not "started at once".
 
-    One WAITING has a `due_ms`; one that is decided (STARTED, SKIPPED, DEAD) has a `decided_ms`.
+    One WAITING has a `due_ms`, or waits for executions of its trigger to end; one that is decided
+    (STARTED, SKIPPED, DEAD) has a `decided_ms`.
     Ages count from `since_ms`. The log gives the id: it grows in the order of first storing.
     """
 
@@ -189,7 +190,7 @@ class DeliveryRow:
     attempts: int = 0  # how many have failed
     due_ms: int | None = None
     decided_ms: int | None = None
-    execution: str | None = None  # the ARN of what it started
+    execution: str | None = None  # the ARN of what it started, or waits to start
     dedup_key: str | None = None
     content_key: str | None = None
     content: str | None = None  # the digest of what is compared under `content_key`

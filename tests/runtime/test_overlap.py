@@ -10,9 +10,11 @@ import pytest
 from eventmill.errors import LogUnavailable
 from eventmill.events import TriggerEvent
 from eventmill.log.memory import MemoryEventLog
-from eventmill.ports import Delivery, ExecutionRow, Outcome, Transaction
+from eventmill.model import Payload
+from eventmill.ports import Delivery, DeliveryRow, ExecutionRow, Outcome, Transaction
 from eventmill.runtime.overlap import SKIPPED_KEPT_MAX, skipped
 from eventmill.runtime.router import Router
+from eventmill.runtime.starting import Start
 from eventmill.triggers.listeners import Listeners
 from eventmill.triggers.overlap import ALLOW, BUFFER_ONE, CANCEL_OTHER, SKIP
 from eventmill.triggers.trigger import Trigger, parse_trigger
@@ -296,3 +298,71 @@ async def test_only_the_newest_skipped_events_are_kept(log: Disk, clock: Virtual
     kept = await not_begun(log)
     assert len(kept) == SKIPPED_KEPT_MAX
     assert (kept[0][0], kept[-1][0]) == ("e5", f"e{SKIPPED_KEPT_MAX + 4}")
+
+
+async def dead_letter(log: Disk, name: str) -> DeliveryRow:
+    """An event of the log that could start nothing."""
+    row = DeliveryRow(
+        event=("test", name), trigger="t", status="DEAD", reason="no", since_ms=0, decided_ms=0
+    )
+    await log.commit(Transaction(events=[event(name)], deliveries=[row]))
+    return row
+
+
+async def delivered(log: Disk) -> list[tuple[str, str]]:
+    return [(row.event[1], row.status) for row in reversed(await log.deliveries())]
+
+
+@pytest.mark.parametrize("crashes", [False, True])
+async def test_a_dead_letter_that_is_sent_again_waits_as_any_event(
+    log: Disk, clock: VirtualClock, crashes: bool
+) -> None:
+    async with life(log, clock, BUFFER_ONE) as server:
+        await server.comes("a")
+        for name in ("x", "y"):
+            await server.router.redrive(trigger(BUFFER_ONE), await dead_letter(log, name))
+        assert await delivered(log) == [("x", "WAITING"), ("y", "SKIPPED")]
+        assert not await log.due_deliveries(10**15, limit=1)
+        if not crashes:
+            await server.passes(60)
+    async with life(log, clock, BUFFER_ONE) as server:
+        await server.passes(60)
+
+    assert await delivered(log) == [("x", "STARTED"), ("y", "SKIPPED")]
+    (row,) = await log.deliveries(status="STARTED")
+    execution = await log.execution(row.execution or "")
+    assert execution is not None
+    assert (execution.name, execution.event) == ("x", ("test", "x"))
+    assert (row.decided_ms, row.reason) == (
+        execution.start_ms,
+        "it waited until nothing of its trigger ran",
+    )
+
+
+async def test_a_dead_letter_that_waits_is_skipped_when_its_name_is_taken(
+    log: Disk, clock: VirtualClock
+) -> None:
+    async with life(log, clock, BUFFER_ONE) as server:
+        await server.comes("a")
+        await server.router.redrive(trigger(BUFFER_ONE), await dead_letter(log, "x"))
+        machine = server.world.catalog.machine("minute")
+        await server.world.engine.start([Start(machine=machine, name="x", input=Payload(b"{}"))])
+        await server.passes(60)
+        await server.comes("b")
+
+    assert await delivered(log) == [("x", "SKIPPED")]
+    assert (await statuses(log))["b"] == "RUNNING"
+
+
+@pytest.mark.parametrize("policy", [ALLOW, SKIP, BUFFER_ONE, CANCEL_OTHER])
+async def test_a_dead_letter_that_is_sent_again_twice_at_once_is_decided_once(
+    log: Disk, clock: VirtualClock, policy: str
+) -> None:
+    async with life(log, clock, policy) as server:
+        dead = await dead_letter(log, "x")
+        again = [server.router.redrive(trigger(policy), dead) for _ in range(3)]
+        rows = await asyncio.gather(*again)
+
+    assert {row.status for row in rows} == {"STARTED"}
+    assert await delivered(log) == [("x", "STARTED")]
+    assert await statuses(log) == {"x": "RUNNING"}

@@ -13,6 +13,7 @@ Only executions that events have started count, not those that somebody starts b
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Final, TypeAlias, TypeVar
 
 from eventmill.errors import (
@@ -24,7 +25,7 @@ from eventmill.errors import (
 from eventmill.events import TriggerEvent
 from eventmill.machine.execution import RUNNING
 from eventmill.model import AuthorError, Json, decode_json, encode_json, record
-from eventmill.ports import Clock, EventLog, ExecutionRow, Transaction
+from eventmill.ports import Clock, DeliveryRow, EventLog, ExecutionRow, Transaction
 from eventmill.runtime.engine import Engine
 from eventmill.runtime.starting import Start
 from eventmill.triggers.overlap import ALLOW, BUFFER_ONE, CANCEL_OTHER
@@ -34,9 +35,16 @@ _log: Final = logging.getLogger(__name__)
 
 _T = TypeVar("_T")
 
+# What becomes of an event for a trigger.
+WAITING: Final = "WAITING"
+STARTED: Final = "STARTED"
+SKIPPED: Final = "SKIPPED"
+DEAD: Final = "DEAD"
+
 SKIPPED_KEPT_MAX: Final = 1_000
 _BUFFERED: Final = "buffered-"
 _SKIPPED: Final = "skipped-"
+_WAITED: Final = "it waited until nothing of its trigger ran"
 _PAGE: Final = 1_000
 _PAUSE_MS: Final = 1_000
 
@@ -55,12 +63,24 @@ class Skipped:
 
 
 class _Waiting:
-    """An event that waits, as the start that it will be, and its key in the log."""
+    """An event that waits, as the start that it will be, and its key in the log.
 
-    def __init__(self, start: Start, key: str, *, is_durable: bool) -> None:
+    `row` is its delivery, if it has one: a dead letter that was sent again has.
+    """
+
+    def __init__(
+        self, start: Start, key: str, *, is_durable: bool, row: DeliveryRow | None = None
+    ) -> None:
         self.start = start
         self.key = key
         self.is_durable = is_durable
+        self.row = row
+
+    def decided(self, status: str, reason: str, now_ms: int) -> list[DeliveryRow]:
+        """What is stored of its delivery when the waiting is over."""
+        if self.row is None:
+            return []
+        return [replace(self.row, status=status, reason=reason, decided_ms=now_ms)]
 
 
 class _Lane:
@@ -90,6 +110,11 @@ class Verdict:
     def is_plain(self) -> bool:
         """Whether nobody needs to know what becomes of it."""
         return not self.begun and not self.waiting
+
+    def waits(self, row: DeliveryRow) -> None:
+        """Store `row` of the event that waits as decided once the waiting is over."""
+        ((_, waiting),) = self.waiting
+        waiting.row = row
 
 
 class Overlaps:
@@ -185,12 +210,18 @@ class Overlaps:
 
     async def _start_waiting(self, lane: _Lane, waiting: _Waiting) -> None:
         name, done = waiting.start.name, {(lane.memory, waiting.key): None}
+        now_ms = self._engine.now_ms()
         while True:
             try:
                 try:
-                    (row,) = await self._engine.start([waiting.start], sensor_state=done)
+                    (row,) = await self._engine.start(
+                        [waiting.start],
+                        sensor_state=done,
+                        deliveries=waiting.decided(STARTED, _WAITED, now_ms),
+                    )
                 except ExecutionAlreadyExists:
-                    await self._events.commit(Transaction(sensor_state=done))
+                    rows = waiting.decided(SKIPPED, "the name of its execution was taken", now_ms)
+                    await self._events.commit(Transaction(sensor_state=done, deliveries=rows))
                     lane.taken.pop(name)
                     self._next(lane)
                     return
@@ -264,7 +295,11 @@ class Overlaps:
             except (AuthorError, StateMachineDoesNotExist) as error:
                 _log.error("the event %s that waits cannot start anything: %s", event_id, error)
                 continue
-            lane.waiting.append(_Waiting(start, key, is_durable=True))
+            rows = await self._events.deliveries(
+                event=(source, event_id), trigger=lane.trigger.name, limit=1
+            )
+            row = rows[0] if rows and rows[0].status == WAITING else None
+            lane.waiting.append(_Waiting(start, key, is_durable=True, row=row))
 
     def _spawn(self, work: Coroutine[None, None, _T]) -> "asyncio.Task[_T]":
         task = asyncio.get_running_loop().create_task(work)

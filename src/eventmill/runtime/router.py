@@ -1,5 +1,6 @@
 """From a trigger event to the executions it starts, in one commit."""
 
+import asyncio
 import logging
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
@@ -12,13 +13,9 @@ from eventmill.model import AuthorError
 from eventmill.ports import Clock, Delivery, DeliveryRow, EventLog, ExecutionRow, Transaction
 from eventmill.runtime.catalog import Catalog
 from eventmill.runtime.engine import Engine
-from eventmill.runtime.overlap import Overlaps, Verdict
+from eventmill.runtime.overlap import DEAD, SKIPPED, STARTED, WAITING, Overlaps, Verdict
 from eventmill.runtime.starting import Start
 from eventmill.runtime.waiting_deliveries import (
-    DEAD,
-    SKIPPED,
-    STARTED,
-    WAITING,
     WaitingDeliveries,
     after_failure,
     is_there,
@@ -43,6 +40,7 @@ class Router:
         self._events = log
         self._engine = engine
         self._catalog = catalog
+        self._redriving = asyncio.Lock()
         self.duplicates: Counter[str] = Counter()  # events that were there already, by sensor
         self.overlaps = Overlaps(log, engine, self._start_of)
         self.waiting = WaitingDeliveries(
@@ -216,11 +214,22 @@ class Router:
         """Try again to start what a dead letter of this trigger was to start; return its new row.
 
         It is durable in the same commit as the execution. When the start is impossible still, the
-        row stays DEAD and says why. A trigger with policies lets it wait again, as if it came now.
+        row stays DEAD and says why. A trigger with policies lets it wait again, as if it came now. One
+        that was sent again before is left as it is.
 
         Raises:
             LogUnavailable: The disk refuses; nothing was started.
         """
+        return await self.overlaps.carry_through(self._redrive(trigger, dead))
+
+    async def _redrive(self, trigger: Trigger, dead: DeliveryRow) -> DeliveryRow:
+        async with self._redriving:  # else two at once would both find it dead
+            known = await self._events.deliveries(event=dead.event, trigger=dead.trigger, limit=1)
+            if known and known[0].status != DEAD:
+                return known[0]
+            return await self._try_again(trigger, dead)
+
+    async def _try_again(self, trigger: Trigger, dead: DeliveryRow) -> DeliveryRow:
         now_ms = self._engine.now_ms()
         row = replace(
             dead, since_ms=now_ms, decided_ms=now_ms, due_ms=None, attempts=dead.attempts + 1
@@ -236,21 +245,22 @@ class Router:
             start = self._start_of(trigger, received.event)
         except (AuthorError, StateMachineDoesNotExist) as error:
             return await self._store(replace(row, reason=reason_of(error)))
-        return await self.overlaps.carry_through(self._redrive(trigger, start, row))
+        return await self._start_again(trigger, start, row)
 
-    async def _redrive(self, trigger: Trigger, start: Start, row: DeliveryRow) -> DeliveryRow:
+    async def _start_again(self, trigger: Trigger, start: Start, row: DeliveryRow) -> DeliveryRow:
         arn = self._catalog.execution_arn(start.machine, start.name)
         verdict = self.overlaps.admit([(trigger, start)])
         if verdict.starts:
             row = replace(row, status=STARTED, reason="sent again", execution=arn)
+        elif verdict.waiting:
+            reason = f"Overlap is {trigger.overlap}: it waits until nothing of its trigger runs"
+            row = replace(row, status=WAITING, reason=reason, decided_ms=None, execution=arn)
+            verdict.waits(row)
         else:
             row = replace(row, status=SKIPPED, reason=f"Overlap is {trigger.overlap}")
         try:
             await self._carry_out(verdict, (), {}, [row])
         except ExecutionAlreadyExists:
-            (known,) = await self._events.deliveries(event=row.event, trigger=row.trigger)
-            if known.status != DEAD:  # somebody else has sent it again meanwhile
-                return known
             skipped = replace(row, status=SKIPPED, reason=is_there(arn), execution=None)
             return await self._store(skipped)
         return row

@@ -24,17 +24,13 @@ from eventmill.machine.execution import RUNNING
 from eventmill.model import AuthorError, Payload
 from eventmill.ports import Clock, DeliveryRow, EventLog, ExecutionRow, Transaction
 from eventmill.runtime.engine import Engine
-from eventmill.runtime.overlap import Overlaps, Verdict
+from eventmill.runtime.overlap import DEAD, SKIPPED, STARTED, WAITING, Overlaps, Verdict
 from eventmill.runtime.starting import Start
 from eventmill.triggers.policies import Batching, RetryPolicy
 from eventmill.triggers.trigger import Trigger
 
 _log: Final = logging.getLogger(__name__)
 
-WAITING: Final = "WAITING"
-STARTED: Final = "STARTED"
-SKIPPED: Final = "SKIPPED"
-DEAD: Final = "DEAD"
 
 _PAGE: Final = 100
 _RUNNING_PAGE: Final = 1_000
