@@ -183,6 +183,7 @@ async def running_system(
             dispatch=dispatch,
             supervisor=Supervisor(log, clock, router),
             watches=(),
+            router=router,
             bus=Bus(router, listeners, clock),
             recovered=0,
             broken=broken,

@@ -1,8 +1,8 @@
 """The API over HTTP, as an ASGI application.
 
 `POST /` takes AWS JSON: 1.0 of Step Functions, 1.1 of EventBridge. `POST /events/…` takes events of
-anybody, `POST /send-again` sends one of the log again. `GET` of `/health`, `/sensors` and
-`/metrics` tells how the server is.
+anybody, `POST /send-again` sends one of the log again, `POST /redrive` a dead letter. `GET` of
+`/health`, `/sensors` and `/metrics` tells how the server is.
 """
 
 import asyncio
@@ -14,7 +14,7 @@ from uuid import uuid4
 
 import msgspec
 
-from eventmill.api import event_bridge, events, sending_again
+from eventmill.api import event_bridge, events, redriving, sending_again
 from eventmill.api.errors import (
     AccessDeniedException,
     InternalServerError,
@@ -60,8 +60,12 @@ _PATHS: Final = {
     "/health": ("GET", "HEAD"),
     "/metrics": ("GET", "HEAD"),
     "/sensors": ("GET", "HEAD"),
+    redriving.PATH: ("POST",),
     sending_again.PATH: ("POST",),
 }
+
+# Those beside the events that speak plain JSON.
+_PLAIN_PATHS: Final = ("/sensors", redriving.PATH, sending_again.PATH)
 
 # AWS writes the members of an answer in alphabetical order.
 _encode: Final = msgspec.json.Encoder(order="sorted").encode
@@ -150,10 +154,11 @@ class _Doors:
             return 200, sensors(self._system)
         if path == "/metrics":
             return 200, metrics(self._system)
-        if path == sending_again.PATH:
+        if path in (redriving.PATH, sending_again.PATH):
             _check_content_type(headers, PLAIN_CONTENT_TYPE)
             body = await _body(headers, receive, self._events_limits)
-            return 200, await sending_again.send_again(self._system, body)
+            again = redriving.redrive if path == redriving.PATH else sending_again.send_again
+            return 200, await again(self._system, body)
         if path != "/":
             body = await _body(headers, receive, self._events_limits)
             return await events.receive(self._system, self._signatures, path, _read(headers), body)
@@ -174,7 +179,7 @@ def _answered_in(scope: Scope) -> bytes:
     """The content type of the answer to a request."""
     if scope["path"] == "/metrics":
         return METRICS_CONTENT_TYPE
-    if events.is_events_path(scope["path"]) or scope["path"] in ("/sensors", sending_again.PATH):
+    if events.is_events_path(scope["path"]) or scope["path"] in _PLAIN_PATHS:
         return PLAIN_CONTENT_TYPE
     target: bytes = dict(scope["headers"]).get(b"x-amz-target", b"")
     is_event_bridge = target.startswith(event_bridge.TARGET_PREFIX.encode())

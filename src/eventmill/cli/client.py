@@ -14,11 +14,12 @@ _NO_SERVER: Final = "start one with eventmill up, or name another: --endpoint UR
 
 
 class OperationFailed(Refused):
-    """The server answered an operation with an error; `name` is the error's name on the wire."""
+    """The server answered with an error; `name` is that on the wire, `told` the text."""
 
     def __init__(self, name: str, message: str) -> None:
         super().__init__(f"{name}: {message}" if message else name)
         self.name = name
+        self.told = message
 
 
 class Client:
@@ -77,11 +78,16 @@ class Client:
             OperationFailed: The server answered with an error.
             EnvironmentRefused: There is no server at this address, or it is no Eventmill.
         """
-        body = encode_json({"source": source, "id": event_id})
-        headers = {"Content-Type": "application/json"}
-        path = f"{self._path.rstrip('/')}/send-again"
-        status, answer = self._exchange("send-again", path, body, headers)
-        return self._plain("send-again", status, answer)
+        return self._post("send-again", {"source": source, "id": event_id})
+
+    def redrive(self, trigger: str, source: str, event_id: str) -> dict[str, Json]:
+        """Try again to start what a dead letter was to start; what came of it, when it is durable.
+
+        Raises:
+            OperationFailed: The server answered with an error.
+            EnvironmentRefused: There is no server at this address, or it is no Eventmill.
+        """
+        return self._post("redrive", {"trigger": trigger, "source": source, "id": event_id})
 
     def send(self, events: bytes, headers: Mapping[str, str]) -> None:
         """Send events, an array of them in EventBridge's envelope; return when they are durable.
@@ -96,6 +102,12 @@ class Client:
             if "error" not in answer:
                 raise self._stranger(f"it answered events with status {status}")
             raise OperationFailed(str(answer["error"]), str(answer.get("message") or ""))
+
+    def _post(self, what: str, request: dict[str, Json]) -> dict[str, Json]:
+        headers = {"Content-Type": "application/json"}
+        path = f"{self._path.rstrip('/')}/{what}"
+        status, answer = self._exchange(what, path, encode_json(request), headers)
+        return self._plain(what, status, answer)
 
     def _plain(self, what: str, status: int, answer: dict[str, Json]) -> dict[str, Json]:
         if status == 200:

@@ -214,8 +214,8 @@ class Router:
         """Try again to start what a dead letter of this trigger was to start; return its new row.
 
         It is durable in the same commit as the execution. When the start is impossible still, the
-        row stays DEAD and says why. A trigger with policies lets it wait again, as if it came now. One
-        that was sent again before is left as it is.
+        row stays DEAD and says why. A trigger with policies lets it wait again, as if it came now.
+        One that was sent again before is left as it is.
 
         Raises:
             LogUnavailable: The disk refuses; nothing was started.

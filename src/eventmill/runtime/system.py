@@ -72,6 +72,7 @@ class System:
     dispatch: Dispatch  # what carries tasks out, for calls outside of any execution
     supervisor: Supervisor
     watches: tuple[Watch, ...]
+    router: Router
     bus: Bus
     recovered: int  # executions taken up from the last server
     broken: "asyncio.Future[None]"  # fails when a part of the system has failed for good
@@ -114,8 +115,7 @@ async def running(
         bus = Bus(router, listeners, clock)
         supervisor = Supervisor(log, clock, router, home=settings.home, policy=_policy(settings))
         watches = _watches(settings, project, clock, log)
-        remembering = [each.sensor.name for each in watches] + [*map(memory_of, project.triggers)]
-        housekeeping = _housekeeping(settings, log, clock, catalog, [BUS, *remembering])
+        housekeeping = _housekeeping(settings, log, clock, catalog, _remembering(project, watches))
         stack.push_async_callback(housekeeping.end)
         recovered = await engine.recover()
         stack.push_async_callback(router.overlaps.close)
@@ -134,6 +134,7 @@ async def running(
             dispatch=dispatch,
             supervisor=supervisor,
             watches=watches,
+            router=router,
             bus=bus,
             recovered=recovered,
             broken=background.broken,
@@ -157,6 +158,11 @@ def _housekeeping(
         sensors=sensors,
         sign=_signer(settings),
     )
+
+
+def _remembering(project: Project, watches: Sequence[Watch]) -> list[str]:
+    """Under which names the log remembers something for what the project has."""
+    return [BUS, *(each.sensor.name for each in watches), *map(memory_of, project.triggers)]
 
 
 def _policy(settings: Settings) -> Policy:

@@ -154,6 +154,7 @@ async def api(case: Case, folder: Path) -> AsyncIterator[Api]:
             dispatch=world.dispatch,
             supervisor=Supervisor(world.log, world.clock, router),
             watches=(),
+            router=router,
             bus=Bus(router, Listeners(()), world.clock),
             recovered=0,
             broken=broken,
