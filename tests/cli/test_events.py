@@ -201,7 +201,7 @@ def test_why_knows_what_was_skipped_and_what_could_not_be_made(run: Run, lived: 
     outcome, text = reason("queue-2", "one")
     assert (outcome, "ran (Overlap: skip)" in text) == ("skipped", True)
     outcome, text = reason("gap-1", "lacks")
-    assert (outcome, "no input can be made of it" in text) == ("failed", True)
+    assert (outcome, "no input can be made of it" in text) == ("dead", True)
 
 
 def test_why_knows_what_waits_and_what_started_together(run: Run, lived: Path) -> None:

@@ -105,8 +105,8 @@ class Disk(MemoryEventLog):
 class Life:
     """One life of a server with triggers on the bus."""
 
-    def __init__(self, world: World, bus: Bus) -> None:
-        self.world, self.bus = world, bus
+    def __init__(self, world: World, router: Router, bus: Bus) -> None:
+        self.world, self.router, self.bus = world, router, bus
 
     async def executions(self, machine: str) -> Sequence[ExecutionRow]:
         return await self.world.log.executions(state_machine_arn=f"{ARN}stateMachine:{machine}")
@@ -130,7 +130,7 @@ async def living(
         router = Router(log, world.engine, world.catalog, listeners)
         bus = Bus(router, listeners, clock)
         running = asyncio.ensure_future(outbox.run(bus.deliver) if publishes else asyncio.sleep(0))
-        yield Life(world, bus)
+        yield Life(world, router, bus)
         running.cancel()
         await router.overlaps.close()
 
@@ -420,6 +420,16 @@ async def test_a_loop_ends_after_so_many_hops(caplog: pytest.LogCaptureFixture) 
         assert len(await life.executions("one")) + len(await life.executions("two")) == 6
         assert len(await life.told()) == 6  # the last one started nothing, and is kept
         assert await log.sensor_state(BUS) == {}
+        # It is a dead letter, which can be sent again by hand, and the loop ends again.
+        (dead,) = await log.deliveries()
+        told = (await life.told())[-1]
+        assert (dead.event, dead.trigger, dead.status) == ((SOURCE, told["id"]), "b", "DEAD")
+        assert dead.reason.startswith("6 executions led to it")
+        await life.router.redrive(loop[1], dead)
+        for _ in range(5):
+            await settled()
+        assert [row.status for row in await log.deliveries()] == ["DEAD", "STARTED"]
+        assert len(await life.executions("one")) + len(await life.executions("two")) == 7
     assert "6 executions led to it" in caplog.text
     assert "events.hops_max allows 5" in caplog.text
 
@@ -459,3 +469,22 @@ async def test_hops_count_through_map_runs() -> None:
         for _ in range(20):
             await settled()
         assert len(await life.executions("spread")) == 3
+
+
+async def test_an_event_that_must_start_nothing_is_one_commit_with_its_dead_letters() -> None:
+    log = Disk()
+    other = on_status("a", "two", "one")
+    async with living(log, ON_ORDERS, other) as life:
+        log.fails = True
+        delivery = Delivery(event=order("1"), state={"mark": b"x"})
+        with pytest.raises(LogUnavailable):
+            await life.bus.deliver(delivery, "too many")
+        assert (await log.deliveries(), await log.inbox()) == ([], [])
+        log.fails = False
+        log.groups.clear()
+        await life.bus.deliver(delivery, "too many")
+        assert log.groups == [1]
+        (row,) = await log.deliveries()
+        assert (row.event, row.trigger, row.reason) == (("my.shop", "1"), "orders", "too many")
+        assert await log.sensor_state(BUS) == {"mark": b"x"}
+        assert await life.executions("one") == []

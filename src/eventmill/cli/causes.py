@@ -1,16 +1,18 @@
 """Why: what became of an event at each trigger, and what led to an execution.
 
-The log tells what happened. Why a trigger started nothing is found out with the triggers that the
-project has now; where these have changed since, the answer is that of today, and says so.
+The log tells what happened, and its deliveries why. Of what has none it is found out with the
+triggers that the project has now; where these have changed since, the answer is that of today, and
+says so.
 """
 
 from collections.abc import AsyncIterator, Iterable, Sequence
 from typing import Final
 
 from eventmill.events import AGAIN, TriggerEvent
+from eventmill.instant import format_instant
 from eventmill.model import AuthorError, Json, record
 from eventmill.patterns.explanation import explain
-from eventmill.ports import EventLog, ExecutionRow, InboxEvent, MapRunRow
+from eventmill.ports import DeliveryRow, EventLog, ExecutionRow, InboxEvent, MapRunRow
 from eventmill.runtime.outbox import BUS
 from eventmill.runtime.overlap import skipped
 from eventmill.runtime.settings import Settings
@@ -23,21 +25,27 @@ NOT_MATCHED: Final = "not matched"
 DISABLED: Final = "disabled"
 SKIPPED: Final = "skipped"
 FAILED: Final = "failed"
+DEAD: Final = "dead"
 WAITING: Final = "waiting"
 UNKNOWN: Final = "unknown"
 
-_OUTCOMES: Final = {"WAITING": WAITING, "SKIPPED": SKIPPED, "DEAD": FAILED}
 _CHAIN_MAX: Final = 200
+_DELIVERIES_MAX: Final = 10_000
+_TRIGGER_GONE: Final = " (the project has this trigger no more)"
 
 
 @record
 class Answer:
-    """What a trigger did with an event; `execution` is what it started, if anything."""
+    """What a trigger did with an event; `execution` is what it started, if anything.
+
+    `delivery` is what the log has of it beyond that.
+    """
 
     trigger: str
     outcome: str
     reason: str
     execution: ExecutionRow | None = None
+    delivery: DeliveryRow | None = None
 
 
 @record
@@ -64,37 +72,54 @@ async def answers(
     log: EventLog, settings: Settings, triggers: Sequence[Trigger], received: InboxEvent
 ) -> list[Answer]:
     """What each trigger that listened did, in order; then what others did that are gone."""
-    told: list[Answer] = []
-    started = dict(received.executions)
-    heard = {trigger.name: trigger for trigger in listening(triggers, received.event)}
+    event, started = received.event, received.executions
+    rows = await log.deliveries(event=(event.source, event.id), limit=_DELIVERIES_MAX)
+    delivered = {row.trigger: row for row in reversed(rows)}
+    known = {**started, **delivered}
+    heard = {trigger.name: trigger for trigger in listening(triggers, event)}
     # An event from before sensors were remembered is only known by what it has started.
-    heard |= {trigger.name: trigger for trigger in triggers if trigger.name in started}
+    heard |= {trigger.name: trigger for trigger in triggers if trigger.name in known}
+    told: list[Answer] = []
     for name, trigger in heard.items():
-        arn = started.pop(name, None)
-        if arn is None:
-            told.append(await _why_not(log, settings, trigger, received.event))
+        if name in known:
+            told.append(await _recorded(log, name, started.get(name), delivered.get(name), ""))
         else:
-            told.append(await _started(log, name, arn, ""))
-    for name, arn in started.items():
-        told.append(await _started(log, name, arn, " (the project has this trigger no more)"))
+            told.append(await _why_not(log, settings, trigger, event))
+    for name in known:
+        if name not in heard:
+            told.append(
+                await _recorded(log, name, started.get(name), delivered.get(name), _TRIGGER_GONE)
+            )
     return told
 
 
-async def _started(log: EventLog, trigger: str, arn: str, note: str) -> Answer:
-    row = await log.execution(arn)
-    reason = f"started {arn}{note}"
-    return Answer(trigger=trigger, outcome=STARTED, reason=reason, execution=row)
+async def _recorded(
+    log: EventLog, trigger: str, arn: str | None, delivery: DeliveryRow | None, note: str
+) -> Answer:
+    """What the log has of a trigger: the execution it started, a delivery, or both."""
+    if arn is None and delivery is not None and delivery.status.lower() == STARTED:
+        arn = delivery.execution  # of a batch, which names its first event; or it was removed
+    if arn is not None:
+        why = "" if delivery is None else f" ({delivery.reason})"
+        return Answer(
+            trigger=trigger,
+            outcome=STARTED,
+            reason=f"started {arn}{why}{note}",
+            execution=await log.execution(arn),
+            delivery=delivery,
+        )
+    assert delivery is not None
+    return Answer(
+        trigger=trigger,
+        outcome=delivery.status.lower(),
+        reason=f"{delivery.reason}{note}",
+        delivery=delivery,
+    )
 
 
 async def _why_not(
     log: EventLog, settings: Settings, trigger: Trigger, event: TriggerEvent
 ) -> Answer:
-    rows = await log.deliveries(event=(event.source, event.id), trigger=trigger.name)
-    for row in rows:
-        if row.execution is not None:
-            return await _started(log, trigger.name, row.execution, f", {row.reason}")
-        outcome = _OUTCOMES.get(row.status, UNKNOWN)
-        return Answer(trigger=trigger.name, outcome=outcome, reason=row.reason)
     outcome, reason = await _reason(log, settings, trigger, event)
     return Answer(trigger=trigger.name, outcome=outcome, reason=reason)
 
@@ -168,13 +193,23 @@ async def _told_of(log: EventLog, event: TriggerEvent) -> ExecutionRow | None:
 
 def answer_document(answer: Answer) -> dict[str, Json]:
     """An answer for programs."""
-    row = answer.execution
+    row, delivery = answer.execution, answer.delivery
+    told: Json = None
+    if delivery is not None:
+        told = {
+            "status": delivery.status,
+            "reason": delivery.reason,
+            "attempts": delivery.attempts,
+            "since": format_instant(delivery.since_ms),
+            "execution": delivery.execution,
+        }
     return {
         "trigger": answer.trigger,
         "outcome": answer.outcome,
         "reason": answer.reason,
         "executionArn": None if row is None else row.arn,
         "status": None if row is None else row.status,
+        "delivery": told,
     }
 
 

@@ -102,13 +102,16 @@ class Router:
     async def refuse(self, sensor: str, delivery: Delivery, reason: str) -> None:
         """Make an event durable that must start nothing, for this reason.
 
+        It is a dead letter for each trigger on the bus that it would start something for.
+
         Raises:
             LogUnavailable: The disk refuses; nothing was stored.
         """
         state = {(sensor, key): value for key, value in delivery.state.items()}
         try:
             event = delivery.event.published_by(sensor)
-            await self._engine.start([], events=[event], sensor_state=state)
+            dead = [self._decided(each, event, DEAD, reason) for each in self._bus.of(event)]
+            await self._engine.start([], events=[event], sensor_state=state, deliveries=dead)
         except DuplicateEvent:
             self.duplicates[sensor] += 1
             await self._events.commit(Transaction(sensor_state=state))

@@ -8,7 +8,11 @@ from typing import Final
 import click
 
 from eventmill.cli.causes import (
+    DEAD,
+    FAILED,
+    SKIPPED,
     STARTED,
+    WAITING,
     Answer,
     Hop,
     answer_document,
@@ -29,7 +33,13 @@ from eventmill.ports import ExecutionRow, InboxEvent
 from eventmill.runtime.project import load_project
 from eventmill.runtime.settings import Settings
 
-_COLOURS: Final = {STARTED: "green", "skipped": "yellow", "failed": "red"}
+_COLOURS: Final = {
+    STARTED: "green",
+    SKIPPED: "yellow",
+    WAITING: "yellow",
+    FAILED: "red",
+    DEAD: "red",
+}
 
 
 @click.command(epilog=EXIT_CODES)
