@@ -473,14 +473,16 @@ class Pulse:
     says None, and is not stuck however long that takes.
     """
 
-    __slots__ = ("until_ms",)
+    __slots__ = ("signs", "until_ms")
 
     def __init__(self) -> None:
         self.until_ms: int | None = None  # by steady time
+        self.signs = 0  # how many there were
 
     def until(self, at_ms: int | None) -> None:
         """Give a sign of life; the next comes at `at_ms` (steady time) at the latest, if any."""
         self.until_ms = at_ms
+        self.signs += 1
 
 
 @runtime_checkable

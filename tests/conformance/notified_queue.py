@@ -160,13 +160,20 @@ def _told(delivery: Delivery) -> tuple[str, str]:
 async def reading(source: S3QueueSource, inbox: Inbox) -> AsyncIterator["asyncio.Task[None]"]:
     """A sensor that reads the queue by the real clock; leaving it stops the sensor."""
     sensor = S3QueueSensor(source, home=Home(), clock=SystemClock())
+    async with running(sensor, inbox) as task:
+        yield task
+
+
+@asynccontextmanager
+async def running(sensor: S3QueueSensor, inbox: Inbox) -> AsyncIterator["asyncio.Task[None]"]:
+    """A sensor that runs; leaving it stops it."""
     async with asyncio.timeout(30):
-        running = asyncio.create_task(sensor.run(inbox.publish, {}))
+        task = asyncio.create_task(sensor.run(inbox.publish, {}))
         try:
-            yield running
+            yield task
         finally:
-            running.cancel()
-            await asyncio.wait({running})
+            task.cancel()
+            await asyncio.wait({task})
 
 
 async def empties(world: QueueWorld) -> None:

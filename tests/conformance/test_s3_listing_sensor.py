@@ -12,6 +12,7 @@ import pytest
 from eventmill.arn import Home
 from eventmill.errors import LogUnavailable, SensorError
 from eventmill.ports import Delivery, ObjectStore, StoredObject
+from eventmill.runtime.condition import RUNNING, SILENT, Condition
 from eventmill.sensors.s3.listed import DELIVERIES_MAX, REMEMBERED_MAX, S3ListingSensor
 from eventmill.sensors.s3.packed import ENTRIES_PER_PAGE, Packed
 from eventmill.triggers.s3 import S3ListingSource
@@ -368,6 +369,54 @@ async def test_listing_takes_a_tenth_of_the_time_at_most_and_telling_does_not_co
         await clock.somebody_sleeps_until(NOW_MS + 2_001 * SCAN_MS + 10 * SCAN_MS)
         running.cancel()
         await asyncio.wait({running})
+
+
+async def test_a_listing_that_hangs_is_stuck_and_the_pause_until_the_next_is_not() -> None:
+    clock, hangs, goes_on = MovableClock(), asyncio.Event(), asyncio.Event()
+
+    class Hanging(Shelf):
+        listings = 0
+
+        async def list(self, bucket: str, prefix: str = "") -> AsyncIterator[StoredObject]:
+            self.listings += 1
+            async for stored in super().list(bucket, prefix):
+                yield stored
+                if self.listings == 2 and stored.key == "in/000001":
+                    hangs.set()
+                    await goes_on.wait()
+
+    async def remember(state: Mapping[str, bytes | None]) -> None:
+        pass
+
+    sensor = S3ListingSensor(
+        S3ListingSource(bucket=BUCKET),
+        home=Home(),
+        clock=clock,
+        open_store=Hanging(numbered(3)).open,
+        remember=remember,
+    )
+    condition = Condition(sensor, clock, Home(), lambda _: None)
+
+    def state(at_ms: int) -> str:
+        clock.move_to(at_ms)
+        condition.watch(stuck_ms=1_000)
+        return condition.state
+
+    async with asyncio.timeout(30):
+        running = asyncio.create_task(sensor.run(Log().publish, {}))
+        await clock.somebody_sleeps_until(NOW_MS + SCAN_MS)
+        assert state(NOW_MS + SCAN_MS - 1) == RUNNING
+        assert state(NOW_MS + SCAN_MS) == RUNNING
+        await hangs.wait()
+        assert state(NOW_MS + SCAN_MS + 999) == RUNNING
+        assert state(NOW_MS + SCAN_MS + 1_000) == SILENT
+        goes_on.set()
+        # The listing took a second, so the pause is that of any other.
+        await clock.somebody_sleeps_until(NOW_MS + SCAN_MS + 1_000 + SCAN_MS)
+        assert state(NOW_MS + SCAN_MS + 1_000) == RUNNING
+        running.cancel()
+        await asyncio.wait({running})
+    assert sensor.pulse.until_ms is None
 
 
 async def test_a_store_that_lists_in_no_order_is_refused_and_nothing_is_deleted() -> None:

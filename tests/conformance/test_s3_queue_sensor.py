@@ -8,10 +8,14 @@ from typing import Any
 
 import pytest
 
+from eventmill.arn import Home
 from eventmill.errors import LogUnavailable, SensorError
 from eventmill.ports import Delivery
+from eventmill.runtime.clock import SystemClock
+from eventmill.runtime.condition import RUNNING, SILENT, Condition
 from eventmill.sensors.s3.notifications import Message
-from eventmill.sensors.s3.queue import Queue, whereabouts
+from eventmill.sensors.s3.notified import S3QueueSensor
+from eventmill.sensors.s3.queue import WAIT_SECONDS, Queue, whereabouts
 from eventmill.triggers.s3 import S3QueueSource
 from tests.conformance.notified_queue import (
     BUCKET,
@@ -21,6 +25,7 @@ from tests.conformance.notified_queue import (
     empties,
     has,
     reading,
+    running,
 )
 from tests.conformance.object_stores import S3World
 
@@ -255,6 +260,37 @@ async def test_who_stops_gives_back_what_comes_after_that(world: QueueWorld) -> 
     async with reading(world.source(), inbox):
         await inbox.until(lambda: len(inbox.deliveries) == 2)
         await empties(world)
+
+
+async def test_a_poll_that_takes_too_long_is_stuck_and_one_that_waits_for_messages_is_not(
+    world: QueueWorld,
+) -> None:
+    class Ahead(SystemClock):
+        by_ms = 0
+
+        def steady_ms(self) -> int:
+            return super().steady_ms() + self.by_ms
+
+    inbox, clock = Inbox(), Ahead()
+    sensor = S3QueueSensor(world.source(), home=Home(), clock=clock)
+    condition = Condition(sensor, clock, Home(), lambda _: None)
+
+    def state(by_ms: int) -> str:
+        clock.by_ms = by_ms
+        condition.watch(stuck_ms=60_000)
+        return condition.state
+
+    async with running(sensor, inbox):
+        world.send(created("a"))
+        await inbox.until(lambda: len(inbox.deliveries) == 1)
+        begun = sensor.pulse.signs
+        assert state(WAIT_SECONDS * 1_000 + 50_000) == RUNNING
+        assert state(WAIT_SECONDS * 1_000 + 60_000) == SILENT
+        world.send(created("b"))
+        await inbox.until(lambda: len(inbox.deliveries) == 2)
+        assert sensor.pulse.signs > begun
+        assert state(clock.by_ms) == RUNNING
+    assert sensor.pulse.until_ms is None
 
 
 async def test_a_queue_that_is_not_there_is_an_error_that_says_so(world: QueueWorld) -> None:

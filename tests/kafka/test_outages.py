@@ -1,16 +1,20 @@
 """Brokers that are not there, die, do not answer, and come back."""
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from eventmill.arn import Home
+from eventmill.runtime.clock import SystemClock
+from eventmill.runtime.condition import RUNNING, SILENT, Condition
 from eventmill.triggers.kafka import Sasl, Tls
 from tests.kafka.conftest import Broker, is_real, new_topic
 from tests.kafka.embedded import EmbeddedBroker
-from tests.kafka.reading import Log, producing, reading
+from tests.kafka.reading import PATIENCE_SECONDS, Log, producing, reading
 
 # How soon a broker that does not answer is noticed.
 HASTE = {"request_seconds": 0.5, "metadata_seconds": 0.2}
@@ -124,3 +128,36 @@ async def test_a_file_that_cannot_be_used_is_named(
 
     async with reading("127.0.0.1:1", log, topics=("any",), project=tmp_path, **fields) as run:
         assert (await run.failed()).startswith(f"SensorError: {reason.format(folder=tmp_path)}")
+
+
+async def test_an_idle_sensor_is_not_stuck_and_one_that_hangs_is(broker: Broker, log: Log) -> None:
+    clock, topic = SystemClock(), await new_topic(broker, 1)
+    async with reading(broker.address, log, topics=(topic,)) as run:
+        await run.began()
+        pulse = run.sensor.pulse
+        condition = Condition(run.sensor, clock, Home(), lambda _: None)
+
+        async def while_(holds: Callable[[], bool]) -> str:
+            """The state of the sensor as soon as this holds no more."""
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                while holds():
+                    condition.watch(stuck_ms=500)
+                    await asyncio.sleep(0.01)
+            return condition.state
+
+        begun = pulse.signs
+        assert await while_(lambda: pulse.signs < begun + 2 and condition.state == RUNNING) == (
+            RUNNING
+        )
+        log.open.clear()
+        async with producing(broker.address) as producer:
+            await producer.send(topic, b"0")
+            await log.until(lambda: log.in_flight == 1)
+            # These are read, and wait for those before.
+            await producer.send(topic, b"1")
+        assert await while_(lambda: condition.state == RUNNING) == SILENT
+        log.open.set()
+        await log.has(2)
+        assert await while_(lambda: condition.state == SILENT) == RUNNING
+        await run.stop()
+        assert pulse.until_ms is None

@@ -180,6 +180,42 @@ async def test_one_that_only_runs_on_is_well_after_a_while() -> None:
         ]
 
 
+@pytest.mark.parametrize(("signs", "seconds"), [(0, 65), (1, 65), (2, 10)])
+async def test_signs_of_life_after_an_outage_make_a_quiet_one_well_sooner(
+    signs: int, seconds: int
+) -> None:
+    async def once(sensor: Scripted, publish: Publish) -> None:
+        for _ in range(5 if sensor.runs == 1 else signs):
+            sensor.pulse.until(sensor.clock.steady_ms() + 600_000)
+        if sensor.runs == 1:
+            raise SensorError("not yet")
+        await asyncio.Event().wait()
+
+    async with supervised({"a": once}) as (found, _):
+        ill = 0
+        while found.supervisor.problems:
+            await found.advance(1)
+            ill += 1
+        assert seconds - 5 < ill <= seconds
+        assert [kind for kind, _, _ in await found.alarms()] == [
+            "Sensor Failed",
+            "Sensor Recovered",
+        ]
+
+
+async def test_one_that_fails_again_and_again_is_not_well_in_between() -> None:
+    async def lively(sensor: Scripted, publish: Publish) -> None:
+        for _ in range(3):
+            sensor.pulse.until(sensor.clock.steady_ms())
+            await sensor.clock.pause(1000)
+        raise SensorError("the broker has gone")
+
+    async with supervised({"a": lively}) as (found, sensors):
+        await found.advance(120)
+        assert sensors["a"].runs > 3
+        assert await found.alarms() == [("Sensor Failed", "a", "the broker has gone")]
+
+
 async def test_a_silent_one_is_stuck_and_an_idle_one_is_not() -> None:
     heard = asyncio.Event()
 

@@ -49,6 +49,7 @@ class Condition:
         self._home = home
         self._tell = tell
         self._told: set[str] = set()
+        self._signs = 0  # of life, before the present run
 
     @property
     def lag(self) -> int | None:
@@ -73,7 +74,16 @@ class Condition:
     def restarted(self) -> None:
         """It runs again; whether it is well remains to be seen."""
         self.restarts += 1
+        self._signs = self.pulse.signs
         self._become(RUNNING)
+
+    @property
+    def has_come_on(self) -> bool:
+        """Whether it has given signs of life in this run beyond the first.
+
+        With the first it says what it is about to do; those after that tell that it could.
+        """
+        return self.pulse.signs > self._signs + 1
 
     def watch(self, stuck_ms: int) -> None:
         """See whether it has been silent longer than it may: by `stuck_ms` over its own word.

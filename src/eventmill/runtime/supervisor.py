@@ -23,7 +23,7 @@ from eventmill.triggers.listeners import Listeners
 _log: Final = logging.getLogger(__name__)
 
 _FIRST_PAUSE_MS: Final = 250
-# A sensor that has run so long without failing is well again.
+# A sensor that has run so long without failing is well again; with signs of life, after a look.
 _WELL_AFTER_MS: Final = 60_000
 _LOOK_MS: Final = 5_000
 _ALARM_PAUSE_MS: Final = 1_000
@@ -125,8 +125,9 @@ class Supervisor:
             now_ms = self._clock.now_ms()
             for condition in self.conditions.values():
                 condition.watch(self._policy.stuck_ms)
+                well_after_ms = _LOOK_MS if condition.has_come_on else _WELL_AFTER_MS
                 ran_ms = now_ms - condition.since_ms
-                if condition.state == RUNNING and condition.problem and ran_ms > _WELL_AFTER_MS:
+                if condition.state == RUNNING and condition.problem and ran_ms > well_after_ms:
                     self._well(condition)
 
     async def tell(self, put: Put) -> None:

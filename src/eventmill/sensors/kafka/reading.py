@@ -20,7 +20,7 @@ from aiokafka.errors import (
 from eventmill.errors import EventmillError, SensorError
 from eventmill.events import TriggerEvent
 from eventmill.faults import point
-from eventmill.ports import Clock, Delivery, Publish
+from eventmill.ports import Clock, Delivery, Publish, Pulse
 from eventmill.sensors.kafka.dead_letters import DeadLetters
 from eventmill.sensors.kafka.messages import REJECTED, SOURCE, Message, Messages
 from eventmill.sensors.kafka.offsets import Partition, Place, key
@@ -55,6 +55,7 @@ class Reading:
         messages: Messages,
         letters: DeadLetters,
         clock: Clock,
+        pulse: Pulse,
         publish: Publish,
         remember: Remember,
         state: Mapping[str, bytes],
@@ -66,6 +67,7 @@ class Reading:
         self._messages = messages
         self._letters = letters
         self._clock = clock
+        self._pulse = pulse
         self._publish = publish
         self._memory = Memory(source, state, remember)
         self._places: dict[Partition, Place] = {}  # of those that are read now
@@ -226,6 +228,7 @@ class Reading:
 
     async def _read_forever(self) -> None:
         while True:
+            self._pulse.until(self._clock.steady_ms() + _POLL_MS)
             try:
                 fetched = await self._consumer.getmany(timeout_ms=_POLL_MS)
             except OffsetOutOfRangeError as error:

@@ -18,7 +18,7 @@ from aiokafka.errors import KafkaConnectionError, KafkaError
 
 from eventmill.arn import Home
 from eventmill.errors import SensorError
-from eventmill.ports import Clock, Publish
+from eventmill.ports import Clock, Publish, Pulse
 from eventmill.sensors.kafka.connection import connection
 from eventmill.sensors.kafka.dead_letters import dead_letters
 from eventmill.sensors.kafka.decoding import Decoders
@@ -52,6 +52,7 @@ class KafkaSensor:
         self._project = project
         self._home = home
         self._clock = clock
+        self.pulse = Pulse()
         self._remember = remember
         self._environment = os.environ if environment is None else environment
         self._fetch_wait_ms = fetch_wait_ms
@@ -80,6 +81,7 @@ class KafkaSensor:
             SensorError: No broker answers, a login is refused, the schema registry cannot be
                 asked, or something that the source names is missing.
         """
+        self.pulse.until(self._clock.steady_ms())
         source = self.source
         joined = connection(source, self._project, self._environment)
         messages = Messages(
@@ -97,6 +99,7 @@ class KafkaSensor:
                     messages,
                     letters,
                     self._clock,
+                    self.pulse,
                     publish,
                     self._remember,
                     state,
@@ -109,6 +112,7 @@ class KafkaSensor:
             raise SensorError(f"cannot read from {servers}: {reason}") from error
         finally:
             self._reading = None
+            self.pulse.until(None)
 
 
 def _reason(source: KafkaSource, error: Exception) -> str:

@@ -15,7 +15,7 @@ from eventmill.errors import ObjectStoreError, SensorError
 from eventmill.events import TriggerEvent
 from eventmill.faults import point
 from eventmill.model import Json
-from eventmill.ports import Clock, Delivery, ObjectStore, Publish, StoredObject
+from eventmill.ports import Clock, Delivery, ObjectStore, Publish, Pulse, StoredObject
 from eventmill.sensors.s3.notifications import (
     OBJECT_CREATED,
     OBJECT_DELETED,
@@ -52,6 +52,7 @@ class S3ListingSensor:
         """Watch what `source` says; `remember` makes durable what goes with no event."""
         self.source = source
         self.clock = clock
+        self.pulse = Pulse()
         self.open_store = open_store
         self.remember = remember
         self._home = home
@@ -68,15 +69,20 @@ class S3ListingSensor:
             SensorError: There is no such bucket, or the store refuses or cannot be reached.
         """
         listings = _Listings(self, publish, state)
+        self.pulse.until(self.clock.steady_ms())
         del state  # The caller keeps none either: it is packed now.
         try:
             async with self.open_store() as store:
                 while True:
                     took_ms = await listings.compare(store)
                     pause_ms = round(self.source.scan_seconds * 1000)
-                    await self.clock.pause(max(pause_ms, round(took_ms / LISTING_SHARE_MAX)))
+                    pause_ms = max(pause_ms, round(took_ms / LISTING_SHARE_MAX))
+                    self.pulse.until(self.clock.steady_ms() + pause_ms)
+                    await self.clock.pause(pause_ms)
         except ObjectStoreError as error:
             raise SensorError(f"the bucket {self.source.bucket}: {error}") from error
+        finally:
+            self.pulse.until(None)
 
     def created(self, stored: StoredObject) -> TriggerEvent:
         """The event that tells of an object, as S3 would; its id follows from key and version."""
@@ -133,6 +139,7 @@ class _Listings:
         source, found = self._sensor.source, Packed()
         known, last = _Known(self._known), ""
         async for stored in store.list(source.bucket, source.prefix):
+            self._sensor.pulse.until(self._sensor.clock.steady_ms())
             if stored.key <= last:
                 # As directory buckets do. Keys that come late would count as deleted.
                 raise SensorError(

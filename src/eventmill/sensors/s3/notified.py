@@ -15,9 +15,9 @@ from eventmill.arn import Home
 from eventmill.events import TriggerEvent
 from eventmill.faults import point
 from eventmill.instant import format_instant
-from eventmill.ports import Clock, Delivery, Publish
+from eventmill.ports import Clock, Delivery, Publish, Pulse
 from eventmill.sensors.s3.notifications import Message, decode, event_id
-from eventmill.sensors.s3.queue import Queue
+from eventmill.sensors.s3.queue import WAIT_SECONDS, Queue
 from eventmill.triggers.s3 import S3QueueSource
 
 _log: Final = logging.getLogger(__name__)
@@ -39,6 +39,7 @@ class S3QueueSensor:
     def __init__(self, source: S3QueueSource, *, home: Home, clock: Clock) -> None:
         self.source = source
         self.clock = clock
+        self.pulse = Pulse()
         self._home = home
 
     @property
@@ -61,6 +62,8 @@ class S3QueueSensor:
                 raise asyncio.CancelledError from group
             # The tasks fail together; the first reason is the one to tell.
             raise group.exceptions[0] from None
+        finally:
+            self.pulse.until(None)
 
     def events(self, message: Message) -> tuple[list[TriggerEvent], bool]:
         """What a message tells, and whether it is done with when that is durable."""
@@ -115,6 +118,7 @@ class Intake:
         async with asyncio.TaskGroup() as group:
             group.create_task(self._extend_forever())
             while True:
+                self._sensor.pulse.until(self._clock.steady_ms() + WAIT_SECONDS * 1000)
                 await self._batches.acquire()
                 if batch := await self._queue.receive(self._visibility_seconds):
                     group.create_task(self._work_on(tuple(batch)))
