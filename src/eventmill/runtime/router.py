@@ -180,13 +180,15 @@ class Router:
                     begun.add(arn)
                     yield trigger, start
                 else:
-                    rows.append(self._skipped(trigger, event, is_there(arn)))
+                    rows.append(self._decided(trigger, event, SKIPPED, is_there(arn)))
 
-    def _skipped(self, trigger: Trigger, event: TriggerEvent, reason: str) -> DeliveryRow:
+    def _decided(
+        self, trigger: Trigger, event: TriggerEvent, status: str, reason: str
+    ) -> DeliveryRow:
         arrived = self._arrived(trigger, event)
         return replace(
             arrived,
-            status=SKIPPED,
+            status=status,
             reason=reason,
             attempts=1,
             due_ms=None,
