@@ -380,6 +380,8 @@ async def test_a_listing_that_hangs_is_stuck_and_the_pause_until_the_next_is_not
         async def list(self, bucket: str, prefix: str = "") -> AsyncIterator[StoredObject]:
             self.listings += 1
             async for stored in super().list(bucket, prefix):
+                if self.listings == 2 and stored.key == "in/000001":
+                    clock.move_to(NOW_MS + SCAN_MS + 500)  # each object is a sign of life
                 yield stored
                 if self.listings == 2 and stored.key == "in/000001":
                     hangs.set()
@@ -408,12 +410,11 @@ async def test_a_listing_that_hangs_is_stuck_and_the_pause_until_the_next_is_not
         assert state(NOW_MS + SCAN_MS - 1) == RUNNING
         assert state(NOW_MS + SCAN_MS) == RUNNING
         await hangs.wait()
-        assert state(NOW_MS + SCAN_MS + 999) == RUNNING
-        assert state(NOW_MS + SCAN_MS + 1_000) == SILENT
+        assert state(NOW_MS + SCAN_MS + 1_499) == RUNNING
+        assert state(NOW_MS + SCAN_MS + 1_500) == SILENT
         goes_on.set()
-        # The listing took a second, so the pause is that of any other.
-        await clock.somebody_sleeps_until(NOW_MS + SCAN_MS + 1_000 + SCAN_MS)
-        assert state(NOW_MS + SCAN_MS + 1_000) == RUNNING
+        await clock.somebody_sleeps_until(NOW_MS + SCAN_MS + 1_500 + SCAN_MS)
+        assert state(NOW_MS + SCAN_MS + 1_500) == RUNNING
         running.cancel()
         await asyncio.wait({running})
     assert sensor.pulse.until_ms is None
