@@ -23,7 +23,7 @@ LOCKED_SECONDS = 10  # twice as long as a statement waits
 SIZES = (60_000, 200_000, 300_000)
 
 
-FULL = 'mount -t tmpfs -o size=1m none "$0" && head -c 700000 /dev/zero >"$0/ballast"'
+FULL = 'mount -t tmpfs -o size=1m none "$0" && head -c 600000 /dev/zero >"$0/ballast"'
 READ_ONLY = 'mount --bind "$0" "$0" && mount -o remount,ro,bind "$0"'
 
 
