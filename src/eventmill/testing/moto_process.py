@@ -12,6 +12,7 @@ from typing import Any, Final
 from eventmill.errors import LogInUse, LogUnavailable
 from eventmill.log.lock import held
 from eventmill.testing.extra import require
+from eventmill.testing.moto_queues import mend
 from eventmill.testing.moto_state import restore, save
 
 _PATIENCE_SECONDS: Final = 10.0
@@ -63,6 +64,7 @@ def _alone(data: Path) -> Iterator[None]:
 
 def _server(port: int) -> Any:
     moto = require("moto.server")
+    mend()
     application = moto.DomainDispatcherApplication(moto.create_backend_app)
     try:
         return require("werkzeug.serving").make_server(
