@@ -42,8 +42,10 @@ check: $(INSTALLED) ## Lint, formatting, types and import rules: what must hold 
 conformance: $(INSTALLED) ## Run the cases recorded against AWS; writes docs/conformance.md
 	@$(IN_VENV) -m tests.conformance.report $(ARGS)
 
-crash: $(INSTALLED) ## Kill a server at every point it passes, restart it, and compare the histories
+crash: $(INSTALLED) ## Kill a server at every point it passes and compare the histories; then while 10,000 events arrive
 	@$(IN_VENV) -m tests.crash $(ARGS)
+	@$(IN_VENV) -m tests.crash.sources
+	@EVENTS=10000 $(IN_VENV) -m pytest -q --timeout 600 tests/crash/test_http_feed.py
 
 faults: $(INSTALLED) ## Let every call to the disk fail once, in every way, and compare the histories
 	@$(IN_VENV) -m tests.faults $(ARGS)

@@ -1,5 +1,9 @@
 """Events arrive while a server is killed again and again: each starts one execution, and only one.
 
+A server is killed at a point that it passes, or at a moment: after a time, whatever its threads are
+doing then, be it in the middle of a write. Points and times follow from the seed; what a time hits,
+and whether it comes before its point, does not.
+
 `python -m tests.crash.sources` sends 10,000 events through each source. To add a source, write a
 `Feeder` in `tests/crash/feeders` and name it in `FEEDERS` there.
 """
@@ -35,9 +39,12 @@ POINTS: Final = (
     "after-recovery",
 )
 _ONCE: Final = {"before-recovery", "after-recovery"}  # in each server
-_EVENTS_PER_PASSING: Final = 250  # so many kills come before the end, whatever the batches
+_EVENTS_PER_PASSING: Final = 500  # so many kills come before the end, whatever the batches
 _PAGE: Final = 1_000
 _CHUNKS: Final = 25
+_MOMENTS_SHARE: Final = 0.5  # so many kills wait for no point
+_MOMENT_SECONDS_MAX: Final = 0.5
+_POINT_SECONDS_MAX: Final = 1.0  # for a point that is passed too seldom
 
 WORKFLOW: Final = {"StartAt": "Take", "States": {"Take": {"Type": "Pass", "End": True}}}
 
@@ -70,12 +77,23 @@ class OpenFeeder(Protocol):
     def __call__(self, project: Path, events: int) -> AbstractContextManager[Feeder]: ...
 
 
+class Kill(NamedTuple):
+    """How a server dies: at a passing of a point or after a time, whichever comes first."""
+
+    point: str | None
+    passings: int
+    seconds: float | None
+
+
+NEVER: Final = Kill(None, 0, None)
+
+
 class Proof(NamedTuple):
-    """What was done to show it."""
+    """What was done to show it; `moments` of the kills were at no point but after a time."""
 
     events: int
     kills: int
-    servers: int
+    moments: int
     seconds: float
 
 
@@ -86,22 +104,26 @@ def prove(open_feeder: OpenFeeder, folder: Path, *, events: int, kills: int, see
         AssertionError: An event was lost or came twice, or the log is not what it should be.
     """
     project = folder / "project"
-    random, killed, started, began = Random(seed), 0, 0, time.monotonic()
+    random, killed, moments, began = Random(seed), 0, 0, time.monotonic()
     with open_feeder(project, events) as feeder:
         _write(project, feeder.sources)
         with _arriving(feeder, events):
-            code: int | None = KILLED
+            code = KILLED
             while code == KILLED and killed < kills:
-                point = random.choice(POINTS)
-                most = 1 if point in _ONCE else 2 + events // _EVENTS_PER_PASSING
-                passings = random.randint(1, most)
-                code = _run(project, feeder, events, point, passings)
-                started, killed = started + 1, killed + (code == KILLED)
+                code, _, is_moment = _run(project, feeder, events, _draw(random, events))
+                killed, moments = killed + (code == KILLED), moments + is_moment
         if code == KILLED:
-            started += 1
-            assert _run(project, feeder, events, None, 0) == 0
+            assert _run(project, feeder, events, NEVER).code == 0
         asyncio.run(_check(project, feeder, events))
-    return Proof(events, killed, started, time.monotonic() - began)
+    return Proof(events, killed, moments, time.monotonic() - began)
+
+
+def _draw(random: Random, events: int) -> Kill:
+    if random.random() < _MOMENTS_SHARE:
+        return Kill(None, 0, random.uniform(0, _MOMENT_SECONDS_MAX))
+    point = random.choice(POINTS)
+    most = 1 if point in _ONCE else 2 + events // _EVENTS_PER_PASSING
+    return Kill(point, random.randint(1, most), _POINT_SECONDS_MAX)
 
 
 def _write(project: Path, sources: Sequence[Mapping[str, Any]]) -> None:
@@ -137,12 +159,17 @@ def _arriving(feeder: Feeder, events: int) -> Iterator[None]:
     assert not failures
 
 
-def _run(project: Path, feeder: Feeder, events: int, point: str | None, passings: int) -> int:
-    ended: Ended = servers().run(
-        project, point, passings, environment=feeder.environment, executions=events
+def _run(project: Path, feeder: Feeder, events: int, kill: Kill) -> Ended:
+    ended = servers().run(
+        project,
+        kill.point,
+        kill.passings,
+        environment=feeder.environment,
+        executions=events,
+        seconds=kill.seconds,
     )
     assert ended.code in (0, KILLED), ended.said
-    return ended.code
+    return ended
 
 
 async def _check(project: Path, feeder: Feeder, events: int) -> None:

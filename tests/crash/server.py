@@ -1,9 +1,10 @@
 """A server that can be told to kill itself, and the callers that use it.
 
 `server.py` reads one order in JSON from each line of stdin and carries it out in a process of its
-own, which begins as a copy of this one: so a run costs no imports. It answers with the exit code of
-that process. An order has `project`, `stderr` (a file), `point` and `times` (or null and 0), and
-`environment`; and `executions`, or null.
+own, which begins as a copy of this one: so a run costs no imports. It answers with the `code` that
+the process ended with, and with `is_moment`: whether it was killed because of the time. An order
+has `project`, `stderr` (a file), `point` and `times` (or null and 0), `seconds` (after which it is
+killed wherever it is, or null), `environment`, and `executions` (or null).
 
 The run ends with 0 when so many executions have ended (without a number: all that the work makes),
 with 3 when the server refuses to start or has to stop and says why.
@@ -16,6 +17,7 @@ import os
 import signal
 import sqlite3
 import sys
+import threading
 import time
 from contextlib import closing
 from functools import partial
@@ -39,6 +41,7 @@ from tests.crash.workload import BY_CALL, BY_EVENT, NOTES, expected_executions
 
 SPEED: Final = 20
 SECONDS_MAX: Final = 40
+EXECUTIONS_PER_SECOND: Final = 50  # at least, when there are so many that they take longer
 LOOK_SECONDS: Final = 0.01
 CHECKPOINT_PAGES: Final = 50  # so few that this little work passes checkpoints
 # So cheap that executions with a few events have snapshots, and go on from them after a crash.
@@ -211,7 +214,8 @@ async def until_ended(log: Path, executions: int) -> None:
 def carry_out(order: dict[str, Any]) -> int:
     """Be the server of an order, to the end; returns the exit code."""
     os.dup2(os.open(order["stderr"], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644), 2)
-    faulthandler.dump_traceback_later(SECONDS_MAX, exit=True)
+    seconds_max = SECONDS_MAX + (order["executions"] or 0) / EXECUTIONS_PER_SECOND
+    faulthandler.dump_traceback_later(seconds_max, exit=True)
     project = Path(order["project"])
     epoch_ms = (project / SETTINGS_FILE).stat().st_mtime_ns // 1_000_000
     os.environ.update(order["environment"])
@@ -231,6 +235,26 @@ def carry_out(order: dict[str, Any]) -> int:
     return 0
 
 
+def wait_for(child: int, seconds: float | None) -> tuple[int, bool]:
+    """Wait until a process has ended, by itself or by SIGKILL after so many seconds.
+
+    Returns its status, and whether the time had come.
+    """
+    killed = threading.Event()
+
+    def kill() -> None:
+        killed.set()
+        os.kill(child, signal.SIGKILL)
+
+    if seconds is not None:
+        killing = threading.Timer(seconds, kill)
+        killing.start()
+        os.waitid(os.P_PID, child, os.WEXITED | os.WNOWAIT)  # so its number is nobody else's yet
+        killing.cancel()
+        killing.join()
+    return os.waitpid(child, 0)[1], killed.is_set()
+
+
 def main() -> None:
     for line in sys.stdin:
         child = os.fork()
@@ -244,8 +268,9 @@ def main() -> None:
             finally:
                 sys.stderr.flush()
                 os._exit(code)
-        _, status = os.waitpid(child, 0)
-        print(os.waitstatus_to_exitcode(status), flush=True)  # noqa: T201 - the driver reads it
+        status, is_moment = wait_for(child, json.loads(line)["seconds"])
+        answer = {"code": os.waitstatus_to_exitcode(status), "is_moment": is_moment}
+        print(json.dumps(answer), flush=True)  # noqa: T201 - the driver reads it
 
 
 if __name__ == "__main__":

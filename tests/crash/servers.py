@@ -21,10 +21,11 @@ KILLED: Final = -signal.SIGKILL
 
 
 class Ended(NamedTuple):
-    """How a run ended, and what it said on stderr."""
+    """How a run ended, what it said on stderr, and whether it was killed because of the time."""
 
     code: int
     said: str
+    is_moment: bool = False
 
 
 class Servers:
@@ -58,10 +59,12 @@ class Servers:
         times: int = 0,
         environment: Mapping[str, str] = MappingProxyType({}),
         executions: int | None = None,
+        seconds: float | None = None,
     ) -> Ended:
         """Run a server until its work is done, or until it passes `point` for the n-th time.
 
-        Its work is what the project of `workload` has to do, or that so many executions end.
+        Its work is what the project of `workload` has to do, or that so many executions end. After
+        `seconds` it is killed, whatever it is doing.
         """
         stderr = project.with_name(f"{project.name}.stderr")
         stderr.unlink(missing_ok=True)
@@ -72,13 +75,14 @@ class Servers:
             "times": times,
             "environment": dict(environment),
             "executions": executions,
+            "seconds": seconds,
         }
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._process.stdin.write(f"{json.dumps(order)}\n")
         self._process.stdin.flush()
-        code = int(self._process.stdout.readline())
-        ended = Ended(code, stderr.read_text())
+        answer = json.loads(self._process.stdout.readline())
+        ended = Ended(answer["code"], stderr.read_text(), answer["is_moment"])
         assert ended.code in (0, KILLED, REFUSED), ended.said
         assert "Traceback" not in ended.said, ended.said
         return ended

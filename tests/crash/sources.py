@@ -24,13 +24,14 @@ def main(events: int, kills: int, seed: int, sources: tuple[str, ...]) -> None:
     """
     console = Console()
     title = "Each event started one execution"
-    table = Table("source", "events", "kills", "servers", "seconds", box=SIMPLE_HEAD, title=title)
+    columns = ("source", "events", "kills", "at a point", "at a moment", "seconds")
+    table = Table(*columns, box=SIMPLE_HEAD, title=title)
     for name in sources or FEEDERS:
         with TemporaryDirectory() as folder:
             proof = prove(FEEDERS[name], Path(folder), events=events, kills=kills, seed=seed)
-        table.add_row(
-            name, f"{proof.events:,}", f"{proof.kills}", f"{proof.servers}", f"{proof.seconds:.0f}"
-        )
+        points = proof.kills - proof.moments
+        counts = (proof.events, proof.kills, points, proof.moments, round(proof.seconds))
+        table.add_row(name, *(f"{each:,}" for each in counts))
         console.print(f"{name}: {proof.kills} kills, {proof.seconds:.0f} s")
     console.print(table)
 

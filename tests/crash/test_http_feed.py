@@ -26,7 +26,7 @@ from tests.cli.servers import server
 EVENTS: Final = int(os.environ.get("EVENTS", "240"))
 SENDERS: Final = 4
 BATCH: Final = 10
-KILLS: Final = 3
+KILLS: Final = max(3, EVENTS // 500)
 LOOK_SECONDS: Final = 0.01
 PAGE: Final = 1_000
 

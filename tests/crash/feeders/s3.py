@@ -7,21 +7,14 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
-import boto3  # type: ignore[import-untyped]  # boto3 has no types
-
 from eventmill.events import TriggerEvent
 from eventmill.sensors.s3.notified import REJECTED
-from tests.conformance.notified_queue import BUCKET, REGION, QueueWorld, created
-from tests.conformance.object_stores import s3_server
+from eventmill.testing import MotoServer
+from eventmill.testing.local import led_to
+from tests.conformance.notified_queue import BUCKET, QueueWorld, created
 
 _BATCH = 10  # SQS's
-_MESSAGES = 1_000
-# What boto3 looks for; the server under test is a process of its own.
-_CREDENTIALS = {
-    "AWS_ACCESS_KEY_ID": "testing",
-    "AWS_SECRET_ACCESS_KEY": "testing",
-    "AWS_DEFAULT_REGION": REGION,
-}
+_MESSAGES = 2_500  # of more events several are in a message, as S3 may send them
 
 
 class Notifications:
@@ -31,19 +24,14 @@ class Notifications:
     cannot be understood, and some messages come twice.
     """
 
-    environment: Mapping[str, str] = _CREDENTIALS
-
-    def __init__(self, endpoint: str, events: int) -> None:
-        # The server searches the whole queue for each message.
+    def __init__(self, aws: MotoServer, events: int) -> None:
+        self.environment = aws.environment
         self._records = max(1, events // _MESSAGES)
-        self._world = QueueWorld(endpoint)
+        self._world = QueueWorld(aws.endpoint)
         self._world.notify()
-        # What a killed server was working on comes again after this, which its clock passes twenty
-        # times as fast: it extends that as much more often, and many messages that are extended so
-        # leave the queue no time for anything else.
-        visibility = 2 if events < _MESSAGES else 10
+        # What a killed server was working on comes again after so many seconds of the real clock.
         self.sources: Sequence[Mapping[str, Any]] = (
-            {"Type": "s3", "QueueUrl": self._world.url, "VisibilityTimeout": visibility},
+            {"Type": "s3", "QueueUrl": self._world.url, "VisibilityTimeout": 2},
         )
 
     def feed(self, numbers: range) -> None:
@@ -80,13 +68,12 @@ def _body(numbers: range) -> str:
 class Objects:
     """Each event is an object that is put into a bucket."""
 
-    environment: Mapping[str, str] = _CREDENTIALS
-
-    def __init__(self, endpoint: str) -> None:
-        self._s3 = boto3.client("s3", endpoint_url=endpoint, region_name=REGION)
+    def __init__(self, aws: MotoServer) -> None:
+        self.environment = aws.environment
+        self._s3 = aws.client("s3")
         self._s3.create_bucket(Bucket=BUCKET)
         self.sources: Sequence[Mapping[str, Any]] = (
-            {"Type": "s3", "Bucket": BUCKET, "EndpointUrl": endpoint, "ScanSeconds": 5},
+            {"Type": "s3", "Bucket": BUCKET, "ScanSeconds": 5},
         )
 
     def feed(self, numbers: range) -> None:
@@ -108,11 +95,17 @@ def _number(event: TriggerEvent) -> int:
 
 @contextmanager
 def notifications(project: Path, events: int) -> Iterator[Notifications]:
-    with s3_server() as endpoint, closing(Notifications(endpoint, events)) as feeder:
+    with _aws() as aws, closing(Notifications(aws, events)) as feeder:
         yield feeder
 
 
 @contextmanager
 def objects(project: Path, events: int) -> Iterator[Objects]:
-    with s3_server() as endpoint, closing(Objects(endpoint)) as feeder:
+    with _aws() as aws, closing(Objects(aws)) as feeder:
         yield feeder
+
+
+@contextmanager
+def _aws() -> Iterator[MotoServer]:
+    with MotoServer() as aws, led_to(aws.environment):
+        yield aws
