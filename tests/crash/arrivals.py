@@ -14,11 +14,11 @@ import sqlite3
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from random import Random
-from typing import Any, Final, NamedTuple, Protocol
+from typing import Any, Final, NamedTuple, Protocol, Self
 
 from eventmill.events import TriggerEvent
 from eventmill.log.audit import audit_database
@@ -107,9 +107,10 @@ def prove(open_feeder: OpenFeeder, folder: Path, *, events: int, kills: int, see
     random, killed, moments, began = Random(seed), 0, 0, time.monotonic()
     with open_feeder(project, events) as feeder:
         _write(project, feeder.sources)
-        with _arriving(feeder, events):
+        with _Arrivals(feeder, events) as arrivals:
             code = KILLED
             while code == KILLED and killed < kills:
+                arrivals.wait_for(killed / kills)  # else all kills come early where events are slow
                 code, _, is_moment = _run(project, feeder, events, _draw(random, events))
                 killed, moments = killed + (code == KILLED), moments + is_moment
         if code == KILLED:
@@ -136,27 +137,45 @@ def _write(project: Path, sources: Sequence[Mapping[str, Any]]) -> None:
     (project / "eventmill.toml").write_text('handlers.isolation = "inline"\n')
 
 
-@contextmanager
-def _arriving(feeder: Feeder, events: int) -> Iterator[None]:
+class _Arrivals:
     """Inside the block events arrive, a part at a time; after it all have."""
-    failures: list[BaseException] = []
-    size = -(-events // _CHUNKS)
 
-    def feed() -> None:
+    def __init__(self, feeder: Feeder, events: int) -> None:
+        size = -(-events // _CHUNKS)
+        self._feeder = feeder
+        self._parts = [range(at, min(at + size, events)) for at in range(0, events, size)]
+        self._arrived = 0
+        self._failures: list[BaseException] = []
+        self._changed = threading.Condition()
+        self._thread = threading.Thread(target=self._feed)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._thread.join()
+        assert not self._failures
+
+    def wait_for(self, share: float) -> None:
+        """Wait until this share of the parts has arrived."""
+        with self._changed:
+            self._changed.wait_for(
+                lambda: self._failures or self._arrived >= int(share * len(self._parts))
+            )
+
+    def _feed(self) -> None:
         try:
-            for first in range(0, events, size):
-                feeder.feed(range(first, min(first + size, events)))
+            for part in self._parts:
+                self._feeder.feed(part)
+                with self._changed:
+                    self._arrived += 1
+                    self._changed.notify_all()
         except BaseException as error:
-            failures.append(error)
+            with self._changed:
+                self._failures.append(error)
+                self._changed.notify_all()
             raise
-
-    thread = threading.Thread(target=feed)
-    thread.start()
-    try:
-        yield
-    finally:
-        thread.join()
-    assert not failures
 
 
 def _run(project: Path, feeder: Feeder, events: int, kill: Kill) -> Ended:
