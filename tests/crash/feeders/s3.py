@@ -3,6 +3,7 @@
 import json
 from base64 import b64decode
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from eventmill.testing.local import led_to
 from tests.conformance.notified_queue import BUCKET, QueueWorld, created
 
 _BATCH = 10  # SQS's
+_WRITERS = 4
 _MESSAGES = 2_500  # of more events several are in a message, as S3 may send them
 
 
@@ -77,8 +79,12 @@ class Objects:
         )
 
     def feed(self, numbers: range) -> None:
-        for number in numbers:
-            self._s3.put_object(Bucket=BUCKET, Key=f"{number}.csv", Body=b"x")
+        with ThreadPoolExecutor(_WRITERS) as writers:
+            for _ in writers.map(self._put, numbers):
+                pass  # but raise what went wrong
+
+    def _put(self, number: int) -> None:
+        self._s3.put_object(Bucket=BUCKET, Key=f"{number}.csv", Body=b"x")
 
     def number(self, event: TriggerEvent) -> int:
         return _number(event)
