@@ -58,9 +58,13 @@ def main(names: tuple[str, ...], quick: bool, path: Path | None, folder: Path) -
 
 
 def _in_own_process(name: str, folder: Path, quick: bool) -> Figures:
-    """Run a benchmark where none ran before it: their garbage would count against each other."""
-    spawn = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(1, mp_context=spawn) as process:
+    """Run a benchmark where none ran before it: their garbage would count against each other.
+
+    A quick one need not import everything again, which may change how much memory it seems to use.
+    """
+    context = multiprocessing.get_context("forkserver" if quick else "spawn")
+    context.set_forkserver_preload(["bench.benchmarks"])
+    with ProcessPoolExecutor(1, mp_context=context) as process:
         return process.submit(run, name, folder, quick).result()
 
 
