@@ -15,7 +15,6 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,6 +38,8 @@ USUAL_FOLDER: Final = REPOSITORY / "build" / "demo"
 # Lies in a folder that this program made, and may therefore remove.
 MARK: Final = ".made-by-the-demo"
 PATIENCE_SECONDS: Final = 60
+LOOK_SECONDS: Final = 0.05
+ENDED_LOOK_SECONDS: Final = 0.7  # each look takes the processor from the server
 ARRIVALS: Final = 20  # messages, and as many objects
 EVENTS_SHOWN: Final = 4  # of a history, on either side of the crash
 
@@ -152,6 +153,11 @@ class Project:
         """All executions, the newest first."""
         listed: list[Document] = self.ask("executions", "list", "--limit", "1000")["executions"]
         return listed
+
+    def files(self) -> dict[str, str]:
+        """The names of the files that were dropped, by the id of the event of each."""
+        listed = self.ask("events", "list", "--type", "File Created", "--limit", "1000")["events"]
+        return {each["event"]["id"]: each["event"]["detail"]["name"] for each in listed}
 
     def results(self) -> dict[str, Document]:
         """What data/results/ holds, by the name of the file it was made from."""
@@ -286,25 +292,24 @@ def wait_for_the_end(project: Project, process: "subprocess.Popen[str]", files: 
             progress.update(bar, completed=ended)
             return ended == len(found) >= files
 
-        until(have_ended, f"not all of {files} executions have ended")
+        until(have_ended, f"not all of {files} executions have ended", ENDED_LOOK_SECONDS)
 
 
 def check_executions(project: Project, names: Sequence[str]) -> None:
     """Every file has exactly one execution, and it ended as it should."""
     say(7, "Look at every execution: one for each file, each ended once")
     show_status(project)
-    found = [each["name"] for each in project.executions()]
-    with ThreadPoolExecutor(os.cpu_count()) as threads:
-        shown = list(threads.map(lambda name: project.ask("executions", "show", name), found))
-    count = Counter(dropped_file(each) for each in shown)
+    found = project.executions()
+    files = project.files()
+    count = Counter(files[each["event"]["id"]] for each in found)
     wrong = [f"{name} has {count[name]}" for name in {*names, *count} if count[name] != 1]
     claim(
         not wrong,
-        f"{len(names)} files, {len(shown)} executions: none lost, none doubled",
+        f"{len(names)} files, {len(found)} executions: none lost, none doubled",
         f"files without exactly one execution: {', '.join(wrong)}",
     )
-    by_file = {dropped_file(each): each for each in shown}
-    bad = by_file.pop(BROKEN)
+    by_file = {files[each["event"]["id"]]: each for each in found}
+    bad = project.ask("executions", "show", by_file.pop(BROKEN)["name"])
     wrong = [name for name, each in by_file.items() if each["status"] != "SUCCEEDED"]
     claim(
         not wrong and set(project.results()) == set(by_file),
@@ -496,13 +501,15 @@ def show_status(project: Project) -> None:
     say_so(f"$ eventmill executions list → {counts}")
 
 
-def until(condition: Callable[[], bool], otherwise: str) -> None:
+def until(
+    condition: Callable[[], bool], otherwise: str, look_seconds: float = LOOK_SECONDS
+) -> None:
     """Wait for something to become true in another process, which can only be asked."""
     deadline = time.monotonic() + PATIENCE_SECONDS
     while not condition():
         if time.monotonic() > deadline:
             raise Disappointed(f"{otherwise}, in {PATIENCE_SECONDS} seconds")
-        time.sleep(0.05)
+        time.sleep(look_seconds)
 
 
 def dropped_file(execution: Document) -> str:
