@@ -122,34 +122,36 @@ class Folder:
         return status.st_dev, status.st_ino
 
     def _walk(self, start: str) -> Iterator[Sighting | Problem]:
-        folders = [start]
+        folders, takes_here = [start], self.selection.takes_here
         while folders:
             folder = folders.pop()
+            prefix = f"{folder}/" if folder else ""
             try:
                 with os.scandir(f"{self.path}/{folder}") as entries:
                     for entry in entries:
-                        path = f"{folder}/{entry.name}" if folder else entry.name
+                        path = prefix + entry.name
                         # Links are not followed: what they lead to is either in this folder, and
                         # is seen there, or it is none of its files.
                         if entry.is_dir(follow_symlinks=False):
                             if self.selection.enters(path):
                                 folders.append(path)
-                        elif self.selection.takes_here(path) and entry.is_file(
-                            follow_symlinks=False
-                        ):
-                            yield from self._glance(path, entry)
+                        elif takes_here(path) and entry.is_file(follow_symlinks=False):
+                            found = self._glance(path, entry)
+                            if found is not None:
+                                yield found
             except OSError as error:
                 if not folder:
                     raise self._unwatchable(error) from None
                 if error.errno not in _GONE:
                     yield Problem(folder, error.strerror or str(error))
 
-    def _glance(self, path: str, entry: os.DirEntry[str]) -> Iterator[Sighting | Problem]:
+    def _glance(self, path: str, entry: os.DirEntry[str]) -> Sighting | Problem | None:
         try:
-            yield self._sight(path, entry.stat(follow_symlinks=False))
+            status = entry.stat(follow_symlinks=False)
         except OSError as error:
-            if error.errno not in _GONE:
-                yield Problem(path, error.strerror or str(error))
+            gone = error.errno in _GONE
+            return None if gone else Problem(path, error.strerror or str(error))
+        return self._sight(path, status)
 
     def _unwatchable(self, error: OSError) -> SensorError:
         reason = "does not exist" if error.errno in _GONE else f"cannot be read: {error.strerror}"
@@ -161,10 +163,12 @@ class Folder:
                 path.encode()
             except UnicodeEncodeError:
                 return Problem(ascii(path)[1:-1], "the name is not UTF-8, so no event can tell it")
-        version = f"{status.st_size}-{status.st_mtime_ns}"
+        size, modified_ns = status.st_size, status.st_mtime_ns
         if self._inodes:
-            version += f"-{status.st_ino}"
-        return Sighting(path, version.encode(), status.st_size, status.st_mtime_ns)
+            version = b"%d-%d-%d" % (size, modified_ns, status.st_ino)
+        else:
+            version = b"%d-%d" % (size, modified_ns)
+        return Sighting(path, version, size, modified_ns)
 
     def _is_unreadable(self, path: str) -> bool:
         """Whether the file is there, but not for this process to read."""
@@ -194,7 +198,8 @@ class Scan:
             if isinstance(found, Problem):
                 news.append(found)
                 continue
-            self.seen += found.path in ledger
-            if ledger.is_news(found.path, found.version):
+            path = found.path
+            self.seen += path in ledger
+            if ledger.is_news(path, found.version):
                 news.append(found)
         return news, count < files_max
