@@ -94,7 +94,7 @@ async def _remember(log: SqliteEventLog, source: FilesystemSource, inbox: Path) 
             path = os.path.join(folder, name)
             status = os.stat(path)
             version = f"{status.st_size}-{status.st_mtime_ns}-{status.st_ino}"
-            state[source.name, os.path.relpath(path, inbox)] = version.encode()
+            state[source.name, path.removeprefix(f"{inbox}/")] = version.encode()
     await log.commit(Transaction(sensor_state=state))
 
 

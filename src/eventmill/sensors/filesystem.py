@@ -9,6 +9,9 @@ that its writer closed or moved into place is trusted without a second look when
 that a scan came across is watched for `UNCLOSED_STABLE_SECONDS_MIN` at least, since somebody may
 be writing it.
 
+A file that is gone is told of where the source asks for it, in the commit that forgets it: when it
+has been gone for `stable_seconds`, and the system said that it was deleted or its folder is in use.
+
 A moved file is a new file at its new path. Two versions that agree in size, time of modification
 and inode number cannot be told apart; that takes a write of the same length within one tick of
 the kernel's clock.
@@ -17,7 +20,8 @@ the kernel's clock.
 import asyncio
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Final
 from urllib.parse import quote
@@ -27,6 +31,7 @@ from eventmill.arn import Home
 from eventmill.events import TriggerEvent
 from eventmill.faults import point
 from eventmill.instant import format_instant
+from eventmill.model import Json
 from eventmill.ports import Clock, Delivery, Publish
 from eventmill.sensors.globs import Selection
 from eventmill.sensors.hints import HINTS_MAX, Hint, Hints, Kind
@@ -39,6 +44,7 @@ _log: Final = logging.getLogger(__name__)
 SOURCE: Final = "eventmill.filesystem"
 FILE_CREATED: Final = "File Created"
 FILE_CHANGED: Final = "File Changed"
+FILE_DELETED: Final = "File Deleted"
 
 UNCLOSED_STABLE_SECONDS_MIN: Final = 1.0
 DELIVERIES_MAX: Final = 64
@@ -48,6 +54,8 @@ FORGOTTEN_PER_DELIVERY_MAX: Final = 1_000
 SCAN_SHARE_MAX: Final = 0.1
 
 PROBLEMS_MAX: Final = 1_000
+
+_GONE: Final = b""  # in the place of a version
 
 # The first and the last millisecond that RFC 3339 can express.
 _MODIFIED_MS_MIN: Final = -62_135_596_800_000
@@ -107,12 +115,27 @@ class FilesystemSensor:
 
     def event(self, sighting: Sighting, detail_type: str) -> TriggerEvent:
         """The trigger event that tells of a file; its id follows from path and version."""
-        path = f"{self._folder}/{sighting.path}"
-        version = sighting.version.decode()
         modified_ms = sighting.modified_ns // 1_000_000
         modified_ms = max(_MODIFIED_MS_MIN, min(modified_ms, _MODIFIED_MS_MAX))
+        seen: dict[str, Json] = {"size": sighting.size, "modified": format_instant(modified_ms)}
+        return self._event(sighting.path, sighting.version, detail_type, seen)
+
+    def deletion(self, path: str, version: bytes) -> TriggerEvent:
+        """The trigger event that tells that a file is gone which was told in this version."""
+        return self._event(path, version, FILE_DELETED, {}, f"\n{FILE_DELETED}")
+
+    def _event(
+        self,
+        relative_path: str,
+        version: bytes,
+        detail_type: str,
+        seen: Mapping[str, Json],
+        more_identity: str = "",
+    ) -> TriggerEvent:
+        path, told = f"{self._folder}/{relative_path}", version.decode()
+        identity = f"{self.name}\n{relative_path}\n{told}{more_identity}"
         return TriggerEvent(
-            id=str(uuid5(NAMESPACE_URL, f"{self.name}\n{sighting.path}\n{version}")),
+            id=str(uuid5(NAMESPACE_URL, identity)),
             source=SOURCE,
             detail_type=detail_type,
             at_ms=self.clock.now_ms(),
@@ -121,12 +144,11 @@ class FilesystemSensor:
             resources=(f"file://{quote(path)}",),
             detail={
                 "path": path,
-                "name": sighting.path.rpartition("/")[2],
+                "name": relative_path.rpartition("/")[2],
                 "folder": self._folder,
-                "relative-path": sighting.path,
-                "size": sighting.size,
-                "modified": format_instant(modified_ms),
-                "version": version,
+                "relative-path": relative_path,
+                **seen,
+                "version": told,
             },
         )
 
@@ -199,6 +221,8 @@ class _Watch:
             # Meanwhile it may have come back and been published.
             if self._ledger.holds(path, version) and path not in self._delivering:
                 self._ledger.gone(path, forget=certain)
+                if certain:
+                    await self._miss(path)
 
     async def _follow_hints(self) -> None:
         while True:
@@ -210,6 +234,7 @@ class _Watch:
             for kind, path in hints:
                 if kind is Kind.DELETED:
                     self._ledger.gone(path, forget=True)
+                    paths.setdefault(path, False)
                 elif kind is not Kind.FOLDER:
                     paths[path] = paths.get(path, False) or kind is Kind.COMPLETE
             await self._look(paths)
@@ -233,12 +258,30 @@ class _Watch:
                 continue
             self._problems.pop(path, None)
             if isinstance(each, str):
-                self._settling.drop(path)
-                self._ledger.gone(path, forget=False)
+                await self._miss(path)
             elif self._is_unpublished(each, complete=paths[path]) and self._settle(
                 each, complete=paths[path]
             ):
-                await self._deliver(each)
+                await self._deliver(path, each.version, partial(self._tell, each))
+
+    async def _miss(self, path: str) -> None:
+        """Take note that a file is not there; tell it when that has been so for long enough."""
+        self._ledger.gone(path, forget=False)
+        version = self._ledger.version(path)
+        if path in self._delivering:
+            self._look_again.setdefault(path, False)
+        elif version is None or not self._sensor.source.deletion_events:
+            self._settling.drop(path)
+        elif self._settle(Sighting(path, _GONE, 0, 0), complete=True):
+            self._settling.drop(path)
+            if await self._is_surely_gone(path, version):
+                await self._deliver(path, _GONE, partial(self._tell_deleted, path, version))
+
+    async def _is_surely_gone(self, path: str, version: bytes) -> bool:
+        if self._ledger.is_surely_gone(path):
+            return True
+        missing = await asyncio.to_thread(lambda: list(self._folder.missing({path: version})))
+        return any(certain for _, _, certain in missing)
 
     def _is_unpublished(self, sighting: Sighting, *, complete: bool) -> bool:
         """Whether there is something to do about a file; if it is being published, then later."""
@@ -261,22 +304,37 @@ class _Watch:
             self._settling_changed.set()
         return ready
 
-    async def _deliver(self, sighting: Sighting) -> None:
+    async def _deliver(
+        self, path: str, version: bytes, tell: Callable[[], Awaitable[None]]
+    ) -> None:
         """Publish in a task of its own, once one of the slots is free."""
-        self._settling.drop(sighting.path)
-        self._delivering[sighting.path] = sighting.version
+        self._settling.drop(path)
+        self._delivering[path] = version
         await self._deliveries.acquire()
-        self._group.create_task(self._deliver_now(sighting))
+        self._group.create_task(self._deliver_now(path, tell))
 
-    async def _deliver_now(self, sighting: Sighting) -> None:
+    async def _tell(self, sighting: Sighting) -> None:
         path, version = sighting.path, sighting.version
-        try:
-            detail_type = FILE_CHANGED if self._ledger.is_there(path) else FILE_CREATED
+        if self._sensor.source.deletion_events:
+            # What is gone is forgotten when that is told, and not before.
+            forgotten, is_change = [], path in self._ledger
+        else:
             forgotten = self._ledger.forgettable(FORGOTTEN_PER_DELIVERY_MAX)
-            state = {**dict.fromkeys(forgotten), path: version}
-            event = self._sensor.event(sighting, detail_type)
-            await self._publish(Delivery(event=event, state=state))
-            self._ledger.published(path, version, forgotten)
+            is_change = self._ledger.is_there(path)
+        detail_type = FILE_CHANGED if is_change else FILE_CREATED
+        state = {**dict.fromkeys(forgotten), path: version}
+        event = self._sensor.event(sighting, detail_type)
+        await self._publish(Delivery(event=event, state=state))
+        self._ledger.published(path, version, forgotten)
+
+    async def _tell_deleted(self, path: str, version: bytes) -> None:
+        event = self._sensor.deletion(path, version)
+        await self._publish(Delivery(event=event, state={path: None}))
+        self._ledger.forgotten(path)
+
+    async def _deliver_now(self, path: str, tell: Callable[[], Awaitable[None]]) -> None:
+        try:
+            await tell()
             point("after-acknowledge")
         finally:
             del self._delivering[path]

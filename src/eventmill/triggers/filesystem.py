@@ -23,6 +23,7 @@ class FilesystemSource:
     stable_seconds: float = 2.0
     scan_seconds: float = 5.0
     polling: bool = False
+    deletion_events: bool = False
 
     @property
     def name(self) -> str:
@@ -50,7 +51,8 @@ class FilesystemSource:
     @property
     def at_odds(self) -> tuple[str, str]:
         """What two sources of one name do alike, and what they must agree on."""
-        return "watches the same files as", "StableSeconds or ScanSeconds; give both the same"
+        fields = "StableSeconds, ScanSeconds or DeletionEvents; give both the same"
+        return "watches the same files as", fields
 
 
 def parse_filesystem(fields: Fields) -> FilesystemSource:
@@ -66,6 +68,7 @@ def parse_filesystem(fields: Fields) -> FilesystemSource:
         stable_seconds=fields.seconds("StableSeconds", default=2.0, least=0.0),
         scan_seconds=fields.seconds("ScanSeconds", default=5.0, least=0.1),
         polling=fields.flag("Polling", default=False),
+        deletion_events=fields.flag("DeletionEvents", default=False),
     )
 
 
