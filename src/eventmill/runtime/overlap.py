@@ -68,6 +68,7 @@ class _Lane:
         self.trigger = trigger
         self.taken: dict[str, ExecutionRow | None] = {}  # by name; None until it is durable
         self.waiting: list[_Waiting] = []  # one; two if the last server ended as it started one
+        self.beginning: _Event | None = None  # it waited, and its execution is not durable yet
         self.decided = 0  # how many events were skipped or had to wait
 
     @property
@@ -161,6 +162,14 @@ class Overlaps:
             lane.taken.pop(start.name, None)
             self._next(lane)
 
+    def holds_back(self, source: str, event_id: str) -> bool:
+        """Whether an event waits, or what it waited for is not durable yet."""
+        event = (source, event_id)
+        return any(
+            lane.beginning == event or any(each.start.cause == event for each in lane.waiting)
+            for lane in self._lanes.values()
+        )
+
     async def carry_through(self, work: Coroutine[None, None, None]) -> None:
         """Do work to its end, also when nobody waits for it any more."""
         task = self._spawn(work)
@@ -179,6 +188,7 @@ class Overlaps:
         if lane.waiting and lane.waiting[0].is_durable and not lane.taken:
             waiting = lane.waiting.pop(0)
             lane.taken[waiting.start.name] = None
+            lane.beginning = waiting.start.cause
             self._spawn(self._start_waiting(lane, waiting))
 
     async def _start_waiting(self, lane: _Lane, waiting: _Waiting) -> None:
@@ -190,12 +200,14 @@ class Overlaps:
                 except ExecutionAlreadyExists:
                     await self._events.commit(Transaction(sensor_state=done))
                     lane.taken.pop(name)
+                    lane.beginning = None
                     self._next(lane)
                     return
             except LogUnavailable:
                 await self._pause()
                 continue
             lane.taken[name] = row
+            lane.beginning = None
             self._spawn(self._wait(lane, row))
             return
 

@@ -27,6 +27,7 @@ from eventmill.ports import (
     Executor,
     Invocation,
     ObjectStore,
+    Processing,
     Sensor,
     Transaction,
 )
@@ -36,6 +37,7 @@ from eventmill.runtime.engine import Engine, Listener
 from eventmill.runtime.housekeeping import Housekeeping
 from eventmill.runtime.overlap import memory_of
 from eventmill.runtime.places import Places
+from eventmill.runtime.processing import EventEnds, LoggedProcessing
 from eventmill.runtime.project import Project
 from eventmill.runtime.router import Router
 from eventmill.runtime.settings import Settings
@@ -96,6 +98,7 @@ async def running(
         for workflow in project.workflows:
             catalog.add(workflow.name, workflow.text)
         datasets = StoredDatasets(await stack.enter_async_context(_object_store(settings)))
+        ends = EventEnds(listener)
         engine = Engine(
             log,
             clock,
@@ -104,13 +107,14 @@ async def running(
             datasets,
             settings.home,
             settings.quotas,
-            listener=listener,
+            listener=ends,
             places=_places(settings),
         )
         stack.callback(engine.close)
         router = Router(log, engine, catalog)
         supervisor = Supervisor(log, clock, router)
-        watches = _watches(settings, project, clock, log)
+        processing = LoggedProcessing(log, ends, router.overlaps)
+        watches = _watches(settings, project, clock, log, processing)
         remembering = [each.sensor.name for each in watches] + [*map(memory_of, project.triggers)]
         housekeeping = _housekeeping(settings, log, clock, catalog, remembering)
         stack.push_async_callback(housekeeping.end)
@@ -250,20 +254,28 @@ def _executor(
 
 
 def _watches(
-    settings: Settings, project: Project, clock: Clock, log: EventLog
+    settings: Settings, project: Project, clock: Clock, log: EventLog, processing: Processing
 ) -> tuple[Watch, ...]:
     """A sensor for each source; triggers with equal sources share one."""
     by_source: dict[Source, list[Trigger]] = {}
     for trigger in project.triggers:
         by_source.setdefault(trigger.source, []).append(trigger)
     return tuple(
-        Watch(sensor=_sensor(settings, source, clock, log, triggers), listeners=Listeners(triggers))
+        Watch(
+            sensor=_sensor(settings, source, clock, log, triggers, processing),
+            listeners=Listeners(triggers),
+        )
         for source, triggers in by_source.items()
     )
 
 
 def _sensor(
-    settings: Settings, source: Source, clock: Clock, log: EventLog, triggers: Sequence[Trigger]
+    settings: Settings,
+    source: Source,
+    clock: Clock,
+    log: EventLog,
+    triggers: Sequence[Trigger],
+    processing: Processing,
 ) -> Sensor:
     async def remember(state: Mapping[str, bytes | None]) -> None:
         kept = {(source.name, key): value for key, value in state.items()}
@@ -287,7 +299,14 @@ def _sensor(
         )
     if isinstance(source, KafkaSource):
         return _kafka_sensor(settings, source, clock, log)
-    return FilesystemSensor(source, project=settings.project, home=settings.home, clock=clock)
+    return FilesystemSensor(
+        source,
+        project=settings.project,
+        home=settings.home,
+        clock=clock,
+        remember=remember,
+        processing=processing,
+    )
 
 
 def _kafka_sensor(settings: Settings, source: KafkaSource, clock: Clock, log: EventLog) -> Sensor:

@@ -20,7 +20,7 @@ the kernel's clock.
 import asyncio
 import logging
 import os
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -32,12 +32,13 @@ from eventmill.events import TriggerEvent
 from eventmill.faults import point
 from eventmill.instant import format_instant
 from eventmill.model import Json
-from eventmill.ports import Clock, Delivery, Publish
+from eventmill.ports import Clock, Delivery, Processing, Publish
+from eventmill.sensors.afterwards import Afterwards, Remember, Rules, split
 from eventmill.sensors.globs import Selection
 from eventmill.sensors.hints import HINTS_MAX, Hint, Hints, Kind
 from eventmill.sensors.ledger import Ledger, Settling
 from eventmill.sensors.snapshot import Folder, Problem, Sighting
-from eventmill.triggers.filesystem import FilesystemSource
+from eventmill.triggers.filesystem import Disposal, FilesystemSource
 
 _log: Final = logging.getLogger(__name__)
 
@@ -72,10 +73,30 @@ class FilesystemSensor:
         project: Path,
         home: Home,
         clock: Clock,
+        remember: Remember | None = None,
+        processing: Processing | None = None,
         hints_max: int = HINTS_MAX,
     ) -> None:
-        """Watch what `source` says; its path is relative to `project` or absolute."""
+        """Watch what `source` says; its paths are relative to `project` or absolute.
+
+        Where it moves or deletes what was processed, it needs `remember`, which makes durable what
+        goes with no event, and `processing`.
+        """
         self.source = source
+        self._project = project
+        self._afterwards: Afterwards | None = None
+        self._rules: Rules | None = None
+        if source.disposes:
+            assert remember is not None
+            assert processing is not None
+            self._rules = Rules(
+                source=SOURCE,
+                success=self._disposal(source.after_success),
+                failure=self._disposal(source.after_failure),
+                processing=processing,
+                remember=remember,
+            )
+            processing.hear(SOURCE, self._ended)
         self._folder = os.path.abspath(project / source.path)
         self._home = home
         self._hints_max = hints_max
@@ -96,12 +117,18 @@ class FilesystemSensor:
             SensorError: There is no such folder, it vanished, or another one took its place.
         """
         source = self.source
-        selection = Selection(
-            include=source.include, exclude=source.exclude, recursive=source.recursive
+        folder = await asyncio.to_thread(
+            Folder,
+            self._folder,
+            await asyncio.to_thread(self._selection),
+            inodes=not source.polling,
         )
-        folder = await asyncio.to_thread(Folder, self._folder, selection, inodes=not source.polling)
         hints = Hints(folder.path, hints_max=self._hints_max)
-        watch = _Watch(self, folder, hints, publish, Ledger(state))
+        told, waiting = split(state)
+        watch = _Watch(self, folder, hints, publish, Ledger(told))
+        if self._rules is not None:
+            self._afterwards = Afterwards(self._rules, folder, waiting, self.event_id, watch)
+            watch.afterwards = self._afterwards
         try:
             if not source.polling:
                 # Listening begins before the first scan, so that nothing falls between the two.
@@ -111,31 +138,57 @@ class FilesystemSensor:
             # The tasks fail together; the first reason is the one to tell.
             raise group.exceptions[0] from None
         finally:
+            self._afterwards = None
             await asyncio.to_thread(hints.stop)
+
+    def _selection(self) -> Selection:
+        """What counts: not what was moved away, though it may lie in the folder."""
+        source, folder = self.source, os.path.realpath(self._folder)
+        moved = [os.path.realpath(self._project / each) for each in source.folders_to]
+        return Selection(
+            include=source.include,
+            exclude=source.exclude,
+            recursive=source.recursive,
+            without=[each[len(folder) + 1 :] for each in moved if each.startswith(f"{folder}/")],
+        )
+
+    def _disposal(self, disposal: Disposal | None) -> Disposal | None:
+        if disposal is None or disposal.to is None:
+            return disposal
+        return Disposal(to=os.path.abspath(self._project / disposal.to))
+
+    def _ended(self, event_id: str) -> None:
+        if self._afterwards is not None:
+            self._afterwards.hear(event_id)
+
+    def event_id(self, path: str, version: bytes) -> str:
+        """The id of the event that tells of this version."""
+        return str(uuid5(NAMESPACE_URL, f"{self.name}\n{path}\n{version.decode()}"))
 
     def event(self, sighting: Sighting, detail_type: str) -> TriggerEvent:
         """The trigger event that tells of a file; its id follows from path and version."""
         modified_ms = sighting.modified_ns // 1_000_000
         modified_ms = max(_MODIFIED_MS_MIN, min(modified_ms, _MODIFIED_MS_MAX))
         seen: dict[str, Json] = {"size": sighting.size, "modified": format_instant(modified_ms)}
-        return self._event(sighting.path, sighting.version, detail_type, seen)
+        event_id = self.event_id(sighting.path, sighting.version)
+        return self._event(event_id, sighting.path, sighting.version, detail_type, seen)
 
     def deletion(self, path: str, version: bytes) -> TriggerEvent:
         """The trigger event that tells that a file is gone which was told in this version."""
-        return self._event(path, version, FILE_DELETED, {}, f"\n{FILE_DELETED}")
+        event_id = self.event_id(path, version + f"\n{FILE_DELETED}".encode())
+        return self._event(event_id, path, version, FILE_DELETED, {})
 
     def _event(
         self,
+        event_id: str,
         relative_path: str,
         version: bytes,
         detail_type: str,
         seen: Mapping[str, Json],
-        more_identity: str = "",
     ) -> TriggerEvent:
-        path, told = f"{self._folder}/{relative_path}", version.decode()
-        identity = f"{self.name}\n{relative_path}\n{told}{more_identity}"
+        path = f"{self._folder}/{relative_path}"
         return TriggerEvent(
-            id=str(uuid5(NAMESPACE_URL, identity)),
+            id=event_id,
             source=SOURCE,
             detail_type=detail_type,
             at_ms=self.clock.now_ms(),
@@ -148,7 +201,7 @@ class FilesystemSensor:
                 "folder": self._folder,
                 "relative-path": relative_path,
                 **seen,
-                "version": told,
+                "version": version.decode(),
             },
         )
 
@@ -177,12 +230,19 @@ class _Watch:
         self._scan_now = asyncio.Event()
         self._deliveries = asyncio.Semaphore(DELIVERIES_MAX)
         self._delivering: dict[str, bytes] = {}  # path -> version
+        self._looks: list[set[str]] = []  # what was disposed of during each look
         self._look_again: dict[str, bool] = {}  # path -> whether its writer completed it
         self._problems: dict[str, str] = {}
+        self.afterwards: Afterwards | None = None
         self._group = asyncio.TaskGroup()
 
     async def run(self) -> None:
+        if self.afterwards is not None:
+            # What is moved already is gone for no other reason, so this comes before any look.
+            await self.afterwards.catch_up()
         async with self._group as group:
+            if self.afterwards is not None:
+                group.create_task(self.afterwards.run())
             group.create_task(self._scan_forever())
             group.create_task(self._follow_hints())
             group.create_task(self._settle_forever())
@@ -195,6 +255,8 @@ class _Watch:
             seen = await self._scan("")
             if self._ledger.lacks(seen):
                 await self._find_missing()
+            if self.afterwards is not None:
+                self.afterwards.try_again()
             now_ms = self._clock.steady_ms()
             pause_ms = max(pause_ms_min, round((now_ms - began_ms) / SCAN_SHARE_MAX))
             await self._until(now_ms + pause_ms, self._scan_now)
@@ -207,7 +269,7 @@ class _Watch:
             news, is_last = await asyncio.to_thread(scan.slice, SLICE_FILES_MAX)
             for found in news:
                 if isinstance(found, Problem):
-                    self._report(found)
+                    self.report(found)
                 elif self._is_unpublished(found, complete=False):
                     # What it says is not acted on: whatever is published is looked at first.
                     self._settle(found, complete=False)
@@ -250,11 +312,21 @@ class _Watch:
 
     async def _look(self, paths: Mapping[str, bool]) -> None:
         """Look at files, given with whether their writer completed them, and publish the ready."""
+        disposed: set[str] = set()
+        self._looks.append(disposed)
+        try:
+            await self._look_at(paths, disposed)
+        finally:
+            self._looks.remove(disposed)
+
+    async def _look_at(self, paths: Mapping[str, bool], disposed: Collection[str]) -> None:
         found = await asyncio.to_thread(lambda: list(self._folder.look(paths)))
         for path, each in zip(paths, found, strict=True):
+            if path in disposed:
+                continue  # What was seen was moved or deleted here since.
             if isinstance(each, Problem):
                 self._settling.drop(path)
-                self._report(each)
+                self.report(each)
                 continue
             self._problems.pop(path, None)
             if isinstance(each, str):
@@ -274,7 +346,9 @@ class _Watch:
             self._settling.drop(path)
         elif self._settle(Sighting(path, _GONE, 0, 0), complete=True):
             self._settling.drop(path)
-            if await self._is_surely_gone(path, version):
+            surely = await self._is_surely_gone(path, version)
+            # Meanwhile it may have come back, or be moved away here.
+            if surely and self._ledger.holds(path, version) and path not in self._delivering:
                 await self._deliver(path, _GONE, partial(self._tell_deleted, path, version))
 
     async def _is_surely_gone(self, path: str, version: bytes) -> bool:
@@ -323,27 +397,54 @@ class _Watch:
             is_change = self._ledger.is_there(path)
         detail_type = FILE_CHANGED if is_change else FILE_CREATED
         state = {**dict.fromkeys(forgotten), path: version}
+        if self.afterwards is not None:
+            state |= self.afterwards.expect(path, version)
         event = self._sensor.event(sighting, detail_type)
         await self._publish(Delivery(event=event, state=state))
         self._ledger.published(path, version, forgotten)
 
     async def _tell_deleted(self, path: str, version: bytes) -> None:
-        event = self._sensor.deletion(path, version)
-        await self._publish(Delivery(event=event, state={path: None}))
+        event, state = self._sensor.deletion(path, version), dict[str, bytes | None]({path: None})
+        if self.afterwards is not None:
+            state |= self.afterwards.forget(path)
+        await self._publish(Delivery(event=event, state=state))
         self._ledger.forgotten(path)
+        if self.afterwards is not None:
+            self.afterwards.forgotten(path)
 
     async def _deliver_now(self, path: str, tell: Callable[[], Awaitable[None]]) -> None:
         try:
             await tell()
             point("after-acknowledge")
         finally:
-            del self._delivering[path]
             self._deliveries.release()
+            self.let_go(path)
+        if self.afterwards is not None:
+            # It may have started nothing, or something that has ended since.
+            self.afterwards.look_after(path)
+
+    def hold(self, path: str, version: bytes) -> bool:
+        """See `Holder.hold`."""
+        if path in self._delivering:
+            return False
+        self._delivering[path] = version
+        return True
+
+    def let_go(self, path: str) -> None:
+        """See `Holder.let_go`."""
+        del self._delivering[path]
         if path in self._look_again:
             complete = self._look_again.pop(path)
             self._hints.add(Hint(Kind.COMPLETE if complete else Kind.TOUCHED, path))
 
-    def _report(self, problem: Problem) -> None:
+    def disposed(self, path: str) -> None:
+        """See `Holder.disposed`."""
+        self._settling.drop(path)
+        self._ledger.forgotten(path)
+        for each in self._looks:
+            each.add(path)
+
+    def report(self, problem: Problem) -> None:
         """Say once what keeps a file or folder from being looked at."""
         if self._problems.get(problem.path) == problem.reason:
             return

@@ -15,14 +15,21 @@ _NAME: Final = "(?:.*/)?"
 class Selection:
     """The files that are included (all, when nothing is said) and not excluded."""
 
-    __slots__ = ("_exclude", "_include", "_recursive")
+    __slots__ = ("_exclude", "_include", "_recursive", "_without")
 
     def __init__(
-        self, *, include: Iterable[str] = (), exclude: Iterable[str] = (), recursive: bool = True
+        self,
+        *,
+        include: Iterable[str] = (),
+        exclude: Iterable[str] = (),
+        recursive: bool = True,
+        without: Iterable[str] = (),
     ) -> None:
+        """Take globs, and in `without` folders, which are no globs."""
         self._include = _any_of(include)
         self._exclude = _any_of(exclude)
         self._recursive = recursive
+        self._without = tuple(f"{folder}/" for folder in without)
 
     def takes(self, path: str) -> bool:
         """Whether the file at `path`, relative to the folder, is selected."""
@@ -37,7 +44,7 @@ class Selection:
 
     def enters(self, folder: str) -> bool:
         """Whether files in this folder, given relative to the watched one, can be selected."""
-        if not self._recursive:
+        if not self._recursive or f"{folder}/".startswith(self._without):
             return False
         if self._exclude is None:
             return True
