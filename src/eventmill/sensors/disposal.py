@@ -24,19 +24,19 @@ def move(source: str, target: str) -> str:
     Raises:
         OSError: It cannot be moved; it is where it was.
     """
-    os.makedirs(os.path.dirname(target), exist_ok=True)
-    try:
-        return _move(source, source, target)
-    except OSError as error:
-        if error.errno != errno.EXDEV:
-            raise
     folder, name = os.path.split(target)
     part = f"{folder}/.{name}.eventmill-part"
+    os.makedirs(folder, exist_ok=True)
     try:
+        try:
+            return _move(source, source, target)
+        except OSError as error:
+            if error.errno != errno.EXDEV:
+                raise
         _copy(source, part)
         return _move(source, part, target)
     finally:
-        _unlink(part)
+        _unlink(part)  # perhaps of a copy that a crash broke off
 
 
 def _move(source: str, content: str, target: str) -> str:
