@@ -53,7 +53,7 @@ class Life:
     ) -> None:
         self._world, self._router = world, router
         self._listeners = Listeners(triggers)
-        self._processing = LoggedProcessing(world.log, ends, router.overlaps)
+        self._processing = LoggedProcessing(world.log, ends, router)
         self.heard: list[str] = []
         self._processing.hear("test", self.heard.append)
 

@@ -6,7 +6,7 @@ from eventmill.machine.execution import RUNNING
 from eventmill.machine.history import HistoryEvent
 from eventmill.ports import EventLog, ExecutionRow, Processed
 from eventmill.runtime.engine import Listener
-from eventmill.runtime.overlap import Overlaps
+from eventmill.runtime.router import Router
 
 
 class EventEnds:
@@ -41,9 +41,9 @@ class EventEnds:
 class LoggedProcessing:
     """The `Processing` of a server: what the log holds, and what is about to be started."""
 
-    def __init__(self, log: EventLog, ends: EventEnds, overlaps: Overlaps) -> None:
+    def __init__(self, log: EventLog, ends: EventEnds, router: Router) -> None:
         self._events = log
-        self._overlaps = overlaps
+        self._overlaps = router.overlaps
         self.hear = ends.hear
 
     async def of(self, source: str, event_id: str) -> Processed:

@@ -113,8 +113,7 @@ async def running(
         stack.callback(engine.close)
         router = Router(log, engine, catalog)
         supervisor = Supervisor(log, clock, router)
-        processing = LoggedProcessing(log, ends, router.overlaps)
-        watches = _watches(settings, project, clock, log, processing)
+        watches = _watches(settings, project, clock, log, LoggedProcessing(log, ends, router))
         remembering = [each.sensor.name for each in watches] + [*map(memory_of, project.triggers)]
         housekeeping = _housekeeping(settings, log, clock, catalog, remembering)
         stack.push_async_callback(housekeeping.end)
