@@ -201,11 +201,13 @@ class Afterwards:
             disposal = self._rules.failure
         if disposal is None:
             return False
-        (seen,) = self._folder.look([file.path])
+        seen = self._folder.look_at(file.path)
         if isinstance(seen, str):
             return True  # a run before has moved it, or somebody else was quicker
         if isinstance(seen, Sighting) and seen.version != file.version:
             return False  # the new version is told, and looked after then
+        if isinstance(seen, Problem):
+            return seen
         source = f"{self._folder.path}/{file.path}"
         try:
             if disposal.to is None:

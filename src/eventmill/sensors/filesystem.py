@@ -34,7 +34,7 @@ from eventmill.instant import format_instant
 from eventmill.model import Json
 from eventmill.ports import Clock, Delivery, Processing, Publish
 from eventmill.sensors.afterwards import Afterwards, Remember, Rules, split
-from eventmill.sensors.globs import Selection
+from eventmill.sensors.globs import IGNORE_FILE, Selection
 from eventmill.sensors.hints import HINTS_MAX, Hint, Hints, Kind
 from eventmill.sensors.ledger import Ledger, Settling
 from eventmill.sensors.snapshot import Folder, Problem, Sighting
@@ -299,6 +299,8 @@ class _Watch:
                     paths.setdefault(path, False)
                 elif kind is not Kind.FOLDER:
                     paths[path] = paths.get(path, False) or kind is Kind.COMPLETE
+            if IGNORE_FILE in paths:
+                self._scan_now.set()  # which heeds the new rules
             await self._look(paths)
             for folder in folders:
                 if self._folder.selection.enters(folder) and not _lies_in_one_of(folder, folders):

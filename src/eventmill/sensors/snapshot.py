@@ -8,7 +8,7 @@ from itertools import islice
 from typing import Final, NamedTuple
 
 from eventmill.errors import SensorError
-from eventmill.sensors.globs import Selection
+from eventmill.sensors.globs import IGNORE_FILE, Selection
 from eventmill.sensors.ledger import Ledger
 
 _CAN_ASK_AS_ONESELF: Final = os.access in os.supports_effective_ids
@@ -49,36 +49,55 @@ class Folder:
         """
         self.path = os.path.realpath(path)
         self._shown = path
-        self.selection = selection
         self._inodes = inodes
         self._identity = self._identify()
+        self._selected = selection
+        self._ignored = ""
+        self.selection = selection
+        self._heed_ignored()
 
     def check(self) -> None:
-        """Make sure that the folder is still there, and still the same.
+        """Make sure that the folder is still there and still the same; heed its ignore rules.
 
         Raises:
-            SensorError: It is gone, or something else was put or mounted in its place.
+            SensorError: It is gone, or something else was put or mounted in its place; or its
+                ignore rules cannot be read.
         """
         if self._identify() != self._identity:
             raise SensorError(f"another folder stands where {self._shown} was")
+        self._heed_ignored()
+
+    def _heed_ignored(self) -> None:
+        try:
+            with open(f"{self.path}/{IGNORE_FILE}", "rb") as file:
+                text = os.fsdecode(file.read())
+        except FileNotFoundError:
+            text = ""
+        except OSError as error:
+            # Without them, files might be told that must not be.
+            raise SensorError(
+                f"{self._shown}/{IGNORE_FILE} cannot be read: {error.strerror}"
+            ) from None
+        if text != self._ignored:
+            self._ignored = text
+            self.selection = self._selected.ignoring(text.removeprefix("\ufeff").splitlines())
 
     def look(self, paths: Iterable[str]) -> Iterator[Sighting | Problem | str]:
         """Look at single files; a path comes back bare when no selected file is there."""
         for path in paths:
-            try:
-                status = os.lstat(f"{self.path}/{path}") if self.selection.takes(path) else None
-            except OSError as error:
-                if error.errno in _GONE:
-                    yield path
-                else:
-                    yield Problem(path, error.strerror or str(error))
-                continue
-            if status is None or not stat.S_ISREG(status.st_mode):
-                yield path
-            elif self._is_unreadable(path):
-                yield Problem(path, "this user may not read it")
-            else:
-                yield self._sight(path, status)
+            yield self.look_at(path) if self.selection.takes(path) else path
+
+    def look_at(self, path: str) -> Sighting | Problem | str:
+        """Look at a single file, selected or not."""
+        try:
+            status = os.lstat(f"{self.path}/{path}")
+        except OSError as error:
+            return path if error.errno in _GONE else Problem(path, error.strerror or str(error))
+        if not stat.S_ISREG(status.st_mode):
+            return path
+        if self._is_unreadable(path):
+            return Problem(path, "this user may not read it")
+        return self._sight(path, status)
 
     def scan(self, start: str, ledger: Ledger) -> "Scan":
         """Begin to walk through the folder, or through the folder `start` in it."""
