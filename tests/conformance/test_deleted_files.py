@@ -116,6 +116,45 @@ async def test_files_of_a_folder_that_may_be_unmounted_are_not_told_as_deleted(
     assert "mounted/a.csv" in log.state
 
 
+async def test_a_file_moved_out_of_a_folder_that_is_empty_then_waits(inbox: Path) -> None:
+    (inbox / "in").mkdir()
+    async with watching(inbox, deletion_events=True, stable_seconds=2.0) as watch:
+        file = watch.write("in/a.csv")
+        await watch.settled(2_000)
+        await watch.log.told()
+        file.rename(inbox.parent / "a.csv")
+        await watch.settled(2_000)
+        await watch.scanned()
+        assert len(watch.log.deliveries) == 1
+        watch.write("in/b.csv")
+        watch.clock.hurry_until(FOREVER_MS)
+        await watch.log.until(lambda: len(watch.log.deliveries) == 3)
+
+    assert ("File Deleted", "in/a.csv") in watch.log.all_told()
+
+
+async def test_a_file_that_is_gone_is_remembered_until_that_is_told(inbox: Path) -> None:
+    async with watching(inbox, deletion_events=True, stable_seconds=2.0) as watch:
+        file = watch.write("a.csv")
+        await watch.settled(2_000)
+        await watch.log.told()
+        watch.write("b.csv")
+        told_ms = watch.clock.now_ms() + 2_000
+        await watch.clock.somebody_sleeps_until(told_ms)
+        watch.clock.move_to(told_ms - 1_000)
+        file.unlink()
+        (inbox / "c.csv").touch()
+        await watch.clock.somebody_sleeps_until(told_ms)
+        watch.clock.move_to(told_ms)
+        await watch.log.until(lambda: len(watch.log.deliveries) == 2)
+        assert watch.log.state.keys() == {"a.csv", "b.csv"}
+        watch.clock.hurry_until(FOREVER_MS)
+        await watch.log.until(lambda: len(watch.log.deliveries) == 4)
+
+    assert ("File Deleted", "a.csv") in watch.log.all_told()
+    assert watch.log.state.keys() == {"b.csv", "c.csv"}
+
+
 async def test_a_deletion_that_was_not_stored_is_told_again(inbox: Path) -> None:
     log = Log()
     async with watching(inbox, log=log, deletion_events=True) as watch:

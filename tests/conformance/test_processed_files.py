@@ -111,6 +111,23 @@ async def test_an_execution_that_ended_before_its_event_was_acknowledged_counts(
     assert files(inbox.parent) == {"done/a.csv": "x"}
 
 
+async def test_a_file_stays_until_its_event_is_acknowledged(
+    inbox: Path, executions: Executions
+) -> None:
+    async with watching(inbox, executions=executions, after_success=DONE) as watch:
+        watch.log.open.clear()
+        watch.write("a.csv")
+        await watch.log.until(lambda: watch.log.in_flight == 1)
+        executions.end(watch.log.handed_over[0].event.id)
+        await watch.scanned()
+        assert files(inbox.parent) == {"inbox/a.csv": "x"}
+        watch.log.open.set()
+        await watch.log.until(lambda: bool(watch.log.deliveries))
+        await forgotten(watch, "a.csv")
+
+    assert files(inbox.parent) == {"done/a.csv": "x"}
+
+
 async def test_what_lies_in_the_folder_of_what_was_processed_is_not_new(
     inbox: Path, executions: Executions
 ) -> None:
@@ -123,7 +140,9 @@ async def test_what_lies_in_the_folder_of_what_was_processed_is_not_new(
             await forgotten(watch, "a.csv")
             watch.write("done [1]/by hand.csv")
             await watch.scanned()
+            await watch.scanned()
             await watch.nothing_is_new()
+            assert watch.log.all_told() == {("File Created", "a.csv"), ("File Created", "last")}
             (inbox / "last").unlink()
             (inbox / "done [1]/by hand.csv").unlink()
 
@@ -213,6 +232,7 @@ async def test_a_crash_between_the_move_and_its_commit_is_made_up_for(
         assert log.state.keys() == {"b.csv", "/b.csv"}
         await watch.scanned()
         await watch.nothing_is_new()
+    assert log.all_told() == {("File Created", path) for path in ("a.csv", "b.csv", "last")}
 
 
 async def test_a_crash_within_the_move_leaves_one_file(inbox: Path, executions: Executions) -> None:

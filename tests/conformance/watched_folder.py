@@ -76,6 +76,7 @@ class Log:
 
     def __init__(self, state: dict[str, bytes] | None = None) -> None:
         self.state = dict(state or {})
+        self.handed_over: list[Delivery] = []
         self.deliveries: list[Delivery] = []
         self.in_flight = 0
         self.open = asyncio.Event()
@@ -84,6 +85,7 @@ class Log:
         self._changed = asyncio.Event()
 
     async def publish(self, delivery: Delivery) -> None:
+        self.handed_over.append(delivery)
         self.in_flight += 1
         self._changed.set()
         await self.open.wait()

@@ -1,13 +1,14 @@
 """What became of the executions of an event, as sensors are told."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 
 from eventmill.events import TriggerEvent
 from eventmill.log.memory import MemoryEventLog
 from eventmill.machine.history import HistoryEvent
 from eventmill.model import Json
-from eventmill.ports import Delivery, ExecutionRow, Processed
+from eventmill.ports import Delivery, ExecutionRow, Outcome, Processed, Transaction
 from eventmill.runtime.processing import EventEnds, LoggedProcessing
 from eventmill.runtime.router import Router
 from eventmill.triggers.listeners import Listeners
@@ -30,6 +31,20 @@ def trigger(machine: str, policy: str = ALLOW) -> Trigger:
     source: Json = {"Type": "schedule", "ScheduleExpression": "@hourly"}
     target: Json = {"StateMachine": machine, "Overlap": policy}
     return parse_trigger(f"to-{machine}", {"Source": source, "Target": target})
+
+
+class SlowLog(MemoryEventLog):
+    """A log in memory that keeps executions whose event is known from being durable."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.held: list[Callable[[], None]] = []
+
+    def submit(self, transaction: Transaction, outcome: Outcome) -> None:
+        if transaction.created and transaction.event is None:
+            self.held.append(partial(super().submit, transaction, outcome))
+        else:
+            super().submit(transaction, outcome)
 
 
 class Recording:
@@ -120,6 +135,21 @@ async def test_an_event_that_waits_is_not_processed_yet() -> None:
         assert await server.of("b") is Processed.RUNNING
         await server.a_minute_passes()
         assert (await server.of("b"), server.heard) == (Processed.SUCCEEDED, ["a", "b"])
+
+
+async def test_an_event_that_has_waited_is_not_processed_while_it_starts() -> None:
+    log = SlowLog()
+    async with life(trigger("minute", BUFFER_ONE), log=log) as server:
+        await server.comes("a")
+        await server.comes("b")
+        await server.a_minute_passes()
+        (begin,) = log.held
+        assert await server.of("b") is Processed.RUNNING
+        begin()
+        await settled()
+        assert await server.of("b") is Processed.RUNNING
+        await server.a_minute_passes()
+        assert await server.of("b") is Processed.SUCCEEDED
 
 
 async def test_an_event_that_was_skipped_has_started_nothing() -> None:

@@ -91,7 +91,7 @@ class Afterwards:
         self._ids: dict[str, str] = {}  # path -> id of the event
         self._files: dict[str, _File] = {}  # by the id of the event
         self._ended: dict[str, None] = {}  # ids of events to look after
-        self._refused: set[str] = set()  # ids of events whose file could not be moved
+        self._refused: dict[str, str] = {}  # ids of events whose file could not be moved, and why
         self._arrived = asyncio.Event()
         for path, version in waiting.items():
             self.expect(path, version)
@@ -126,8 +126,7 @@ class Afterwards:
 
     def try_again(self) -> None:
         """Look again after files that could not be moved."""
-        refused, self._refused = self._refused, set()
-        for event_id in refused:
+        for event_id in self._refused:
             self.hear(event_id)
 
     async def catch_up(self) -> None:
@@ -177,8 +176,9 @@ class Afterwards:
         for file, result in zip(held, results, strict=True):
             event_id = self._ids[file.path]
             if isinstance(result, Problem):
-                self._refused.add(event_id)
-                self._holder.report(result)
+                if self._refused.get(event_id) != result.reason:
+                    self._refused[event_id] = result.reason
+                    self._holder.report(result)
                 continue
             state[_MARK + file.path] = None
             if result:
@@ -222,4 +222,4 @@ class Afterwards:
         event_id = self._ids.pop(path, None)
         if event_id is not None:
             del self._files[event_id]
-            self._refused.discard(event_id)
+            self._refused.pop(event_id, None)
