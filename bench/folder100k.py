@@ -41,7 +41,7 @@ class RestingClock(SystemClock):
 
 
 async def measure(folder: Path, *, quick: bool) -> Figures:
-    files, rounds = (300, 1) if quick else (100_000, 5)
+    files, rounds = (300, 1) if quick else (100_000, 3)
     with TemporaryDirectory(dir=folder) as own_folder:
         project = Path(own_folder)
         await asyncio.to_thread(make_tree, project / "inbox", files)
