@@ -25,7 +25,7 @@ setup: $(INSTALLED) ## Create .venv and install Eventmill and its tools into it,
 	@echo 'Ready: $(VENV)'
 
 demo: $(INSTALLED) ## Run the example pipeline on real files, with a crash in the middle
-	@$(IN_VENV) examples/demo.py $(ARGS)
+	@$(IN_VENV) -m examples.demo $(ARGS)
 
 test: $(INSTALLED) ## Run the test suite
 	@$(IN_VENV) -m pytest -n auto $(ARGS)

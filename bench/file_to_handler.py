@@ -76,7 +76,7 @@ async def measure(folder: Path, *, quick: bool) -> Figures:
 
     def reference() -> float:
         timed = zip(batches, write_raw(folder, batches), strict=True)
-        return percentile([seconds for batch, seconds in timed if batch[0].event], 50) * 1_000
+        return percentile([seconds for batch, seconds in timed if batch[0].events], 50) * 1_000
 
     return await alternate(rounds, "p50_ms", ours, reference)
 

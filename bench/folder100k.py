@@ -11,7 +11,7 @@ import gc
 import os
 import time
 import tracemalloc
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -128,8 +128,9 @@ async def _held(log: SqliteEventLog, source: FilesystemSource, project: Path) ->
 async def _sensing(
     log: SqliteEventLog, source: FilesystemSource, project: Path
 ) -> "tuple[asyncio.Task[None], RestingClock]":
-    async def refuse(delivery: Delivery) -> None:
-        raise RuntimeError(f"{delivery.event.resources} is not new: nothing of this counts")
+    async def refuse(deliveries: Sequence[Delivery]) -> None:
+        event = deliveries[0].event
+        raise RuntimeError(f"{event.resources} is not new: nothing of this counts")
 
     clock = RestingClock()
     sensor = FilesystemSensor(source, project=project, home=HOME, clock=clock)

@@ -79,8 +79,7 @@ def _prepare(batches: Iterable[Batch]) -> Iterator[list[_Statement]]:
 
 
 def _rows(transaction: Transaction) -> Iterator[tuple[str, _Row]]:
-    event = transaction.event
-    if event is not None:
+    for event in transaction.events:
         body = encode_event(event, transaction.received_ms)
         yield _INSERT_EVENT, (event.source, event.id, transaction.received_ms, body)
     for row in transaction.created:

@@ -28,8 +28,9 @@ from rich.padding import Padding
 from rich.progress import Progress
 from rich.table import Table
 
-from eventmill.errors import LogError
+from eventmill.errors import EventmillError, LogError
 from eventmill.log.lock import held
+from examples.arrivals import run_arrivals
 
 REPOSITORY: Final = Path(__file__).resolve().parents[1]
 WEATHER: Final = REPOSITORY / "examples" / "weather"
@@ -38,6 +39,7 @@ USUAL_FOLDER: Final = REPOSITORY / "build" / "demo"
 # Lies in a folder that this program made, and may therefore remove.
 MARK: Final = ".made-by-the-demo"
 PATIENCE_SECONDS: Final = 60
+ARRIVALS: Final = 20  # messages, and as many objects
 EVENTS_SHOWN: Final = 4  # of a history, on either side of the crash
 
 BROKEN: Final = "seattle-broken.csv"
@@ -103,6 +105,8 @@ def run(project: "Project", copies: int) -> None:
     check_executions(project, names)
     show_results(project, names)
     prove(project, survivor)
+    say(11, "Kafka and S3, on this machine: messages and objects, and a kill -9 in between")
+    show_arrivals(project)
     show_what_next(project, survivor.name)
 
 
@@ -165,6 +169,22 @@ class Survivor:
 
 
 # The story
+
+
+def show_arrivals(project: Project) -> None:
+    """See that each message and each object has started one execution.
+
+    Raises:
+        Disappointed: One is missing, or came twice.
+    """
+    try:
+        sent, got = run_arrivals(project.folder / "arrivals", ARRIVALS)
+    except (EventmillError, TimeoutError, RuntimeError) as error:
+        raise Disappointed(str(error)) from error
+    claim(
+        sent == got,
+        f"{ARRIVALS} messages, {ARRIVALS} objects, {got.total()} executions: each exactly once",
+    )
 
 
 def make_folder(project: Project) -> None:

@@ -100,6 +100,11 @@ class ExecutionDoesNotExist(ServiceError):
 class ExecutionAlreadyExists(ServiceError):
     """The name is taken by an execution with another input, or one that has ended."""
 
+    def __init__(self, *args: object, arns: Sequence[str] = ()) -> None:
+        """Of several executions that were to begin together, `arns` names those that cannot."""
+        super().__init__(*args)
+        self.arns = arns
+
 
 class TaskDoesNotExist(ServiceError):
     """The token names no task."""
@@ -138,11 +143,13 @@ class AppendConflict(LogError):
 
 
 class DuplicateEvent(LogError):
-    """The inbox already holds an event with this source and id."""
+    """The inbox already holds these events, each given by its source and id."""
 
-    def __init__(self, source: str, event_id: str) -> None:
-        super().__init__(f"the event {event_id!r} of {source!r} is in the inbox already")
-        self.source, self.event_id = source, event_id
+    def __init__(self, events: Sequence[tuple[str, str]]) -> None:
+        source, event_id = events[0]
+        more = f", and {len(events) - 1} more" if len(events) > 1 else ""
+        super().__init__(f"the event {event_id!r} of {source!r} is in the inbox already{more}")
+        self.events = events
 
 
 class LogUnavailable(LogError):

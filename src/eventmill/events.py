@@ -1,7 +1,12 @@
 """The trigger event: a fact from outside, in EventBridge's envelope."""
 
+from typing import Final
+
 from eventmill.instant import format_instant
 from eventmill.model import Json, record
+
+AGAIN: Final = ".again-"
+"""Stands in the id of an event that was sent again, after the id of the first one."""
 
 
 @record
@@ -20,6 +25,22 @@ class TriggerEvent:
     region: str
     detail: dict[str, Json]
     resources: tuple[str, ...] = ()
+    sensor: str = ""  # which published it, `bus` without one; empty before it is published
+
+    def published_by(self, sensor: str) -> "TriggerEvent":
+        """The same event, with the sensor that publishes it."""
+        # Spelled out, since `dataclasses.replace` takes three times as long, for every event.
+        return TriggerEvent(
+            id=self.id,
+            source=self.source,
+            detail_type=self.detail_type,
+            at_ms=self.at_ms,
+            account=self.account,
+            region=self.region,
+            detail=self.detail,
+            resources=self.resources,
+            sensor=sensor,
+        )
 
     def envelope(self) -> dict[str, Json]:
         """The event as EventBridge writes it: what patterns match and targets receive."""

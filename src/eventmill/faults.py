@@ -31,6 +31,8 @@ POINTS: Final = (
     "before-publish",  # a sensor has found something, nothing is durable
     "before-acknowledge",  # its event is durable, the sensor was not told
     "after-acknowledge",  # the sensor knows
+    "before-outbox",  # an execution's start or end is durable, the bus does not know of it
+    "after-outbox",  # the event is durable with what it starts
 )
 
 _hook: Callable[[str], None] | None = None

@@ -2,6 +2,7 @@
 
 import re
 from datetime import datetime, timedelta, timezone
+from functools import lru_cache
 from typing import Final
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=timezone.utc)
@@ -20,8 +21,14 @@ def format_instant(at_ms: int) -> str:
     >>> format_instant(1_700_000_000_120)
     '2023-11-14T22:13:20.120Z'
     """
-    moment = _EPOCH_UTC + timedelta(milliseconds=at_ms)
-    return moment.isoformat(timespec="milliseconds") + "Z"
+    seconds, milliseconds = divmod(at_ms, 1000)
+    return f"{_format_second(seconds)}.{milliseconds:03}Z"
+
+
+@lru_cache(maxsize=256)
+def _format_second(seconds: int) -> str:
+    # Times that are written together lie close together.
+    return (_EPOCH_UTC + timedelta(seconds=seconds)).isoformat()
 
 
 def parse_instant(text: str) -> int:

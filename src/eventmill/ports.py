@@ -14,7 +14,7 @@ from collections.abc import (
     Sequence,
 )
 from enum import Enum
-from typing import Protocol, TypeAlias
+from typing import Protocol, TypeAlias, runtime_checkable
 
 from eventmill.events import TriggerEvent
 from eventmill.machine.map_run import Item, Reading, Writing
@@ -175,10 +175,33 @@ Outcome: TypeAlias = Callable[[Exception | None], None]
 
 
 @record
+class DeliveryRow:
+    """What became of an event for a trigger, where that is not "started at once".
+
+    One WAITING has a `due_ms`; one that is decided (STARTED, SKIPPED, DEAD) has a `decided_ms`.
+    Ages count from `since_ms`. The log gives the id: it grows in the order of first storing.
+    """
+
+    event: tuple[str, str]  # (source, id)
+    trigger: str
+    status: str  # WAITING, STARTED, SKIPPED or DEAD
+    reason: str  # a text for people
+    since_ms: int  # when the event came, or was sent again
+    attempts: int = 0  # how many have failed
+    due_ms: int | None = None
+    decided_ms: int | None = None
+    execution: str | None = None  # the ARN of what it started
+    dedup_key: str | None = None
+    content_key: str | None = None
+    content: str | None = None  # the digest of what is compared under `content_key`
+    id: int = 0  # 0 for one that is new
+
+
+@record
 class Transaction:
     """What must become durable together, or not at all.
 
-    * `event` goes into the inbox, unique by (source, id).
+    * `events` go into the inbox, in order, each unique by (source, id).
     * `created` are new executions, unique by ARN; their steps come in `steps`.
     * `steps` extend histories: each must be the next of its execution.
     * `finished` maps executions to their final status and the time they stopped.
@@ -188,9 +211,11 @@ class Transaction:
     * `map_runs` are new Map Runs, and `map_run_changes` maps (execution, event) to what is new.
     * `snapshots` take the place of those from before. That of a step which is not there is left
       out; that of an execution goes when it has ended.
+    * `deliveries` take the place of those from before of the same event and trigger, whose ids
+      they keep.
     """
 
-    event: TriggerEvent | None = None
+    events: Sequence[TriggerEvent] = ()
     received_ms: int = 0
     created: Sequence[ExecutionRow] = ()
     steps: Sequence[StepRow] = ()
@@ -201,6 +226,7 @@ class Transaction:
     map_runs: Sequence[MapRunRow] = ()
     map_run_changes: Mapping[tuple[int, int], MapRunChange] | None = None
     snapshots: Sequence[Snapshot] = ()
+    deliveries: Sequence[DeliveryRow] = ()
 
 
 class EventLog(Protocol):
@@ -223,7 +249,8 @@ class EventLog(Protocol):
         """Hand a transaction over; the future is done when it is durable.
 
         The future fails with ValueError (text that UTF-8 cannot hold), DuplicateEvent (the inbox
-        has the event), ExecutionAlreadyExists (the ARN or the id is taken), AppendConflict (a step
+        has some of the events, or one comes twice), ExecutionAlreadyExists (ARNs or an id are
+        taken), AppendConflict (a step
         is not the next of its execution) or ExecutionDoesNotExist (a step, end or timer of an
         execution that was never created); of several reasons with the first in this order.
         It fails with LogUnavailable when the disk refuses, and then nothing that was not durable
@@ -325,9 +352,37 @@ class EventLog(Protocol):
         ...
 
     async def inbox(
-        self, *, before_position: int | None = None, limit: int = 100
+        self,
+        *,
+        before_position: int | None = None,
+        limit: int = 100,
+        source: str | None = None,
+        event_id: str | None = None,
+        id_prefix: str | None = None,
     ) -> Sequence[InboxEvent]:
-        """Events of the inbox, newest first."""
+        """Events of the inbox, newest first, narrowed by each argument given."""
+        ...
+
+    async def deliveries(
+        self,
+        *,
+        event: tuple[str, str] | None = None,
+        trigger: str | None = None,
+        status: str | None = None,
+        before_id: int | None = None,
+        limit: int = 100,
+    ) -> Sequence[DeliveryRow]:
+        """Deliveries, newest first, narrowed by each argument given."""
+        ...
+
+    async def due_deliveries(
+        self, now_ms: int, *, trigger: str | None = None, limit: int
+    ) -> Sequence[DeliveryRow]:
+        """WAITING deliveries due at `now_ms` or before, soonest first, then in order of ids."""
+        ...
+
+    async def waiting_triggers(self) -> Mapping[str, int]:
+        """The triggers with WAITING deliveries, and when the soonest of each is due."""
         ...
 
     def stored_steps(self, *, after_position: int = 0) -> AsyncIterator[StoredStep]:
@@ -393,9 +448,38 @@ class Delivery:
     state: Mapping[str, bytes | None]  # what the sensor will find in `EventLog.sensor_state`
 
 
-Publish: TypeAlias = Callable[[Delivery], Awaitable[None]]
-"""Make an event durable with all it starts; returns after the commit. An event that was there
-already is no error: what the sensor wants remembered is stored all the same."""
+Publish: TypeAlias = Callable[[Sequence[Delivery]], Awaitable[None]]
+"""Make events durable with all they start, in order and in one transaction: all, or none of them.
+Returns after the commit. An event that was there already is no error: what the sensor wants
+remembered is stored all the same; of what is remembered under one key the last counts."""
+
+
+class Pulse:
+    """What a sensor tells of itself while it runs, for whoever watches over it.
+
+    A sensor that has one as its attribute `pulse` gives signs of life: before it does something or
+    waits, it says by when it will say something again. One that waits for the world without a limit
+    says None, and is not stuck however long that takes.
+    """
+
+    __slots__ = ("until_ms",)
+
+    def __init__(self) -> None:
+        self.until_ms: int | None = None  # by steady time
+
+    def until(self, at_ms: int | None) -> None:
+        """Give a sign of life; the next comes at `at_ms` (steady time) at the latest, if any."""
+        self.until_ms = at_ms
+
+
+@runtime_checkable
+class Lagging(Protocol):
+    """A sensor that knows how many events wait at its source."""
+
+    @property
+    def lag(self) -> Mapping[tuple[str, int], int]:
+        """How many wait, by topic and partition or the like; empty while it is not known."""
+        ...
 
 
 class Sensor(Protocol):

@@ -7,8 +7,14 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import (
+    AsyncExitStack,
+    asynccontextmanager,
+    contextmanager,
+    nullcontext,
+    suppress,
+)
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
@@ -25,10 +31,13 @@ from eventmill.cli.server_file import endpoint, remove_server_file, write_server
 from eventmill.cli.texts import count, printable
 from eventmill.cli.welcome import greet
 from eventmill.errors import EventmillError, SettingsError
+from eventmill.model import Json
 from eventmill.runtime.interpreter import tune_interpreter
 from eventmill.runtime.project import Project, load_project
 from eventmill.runtime.settings import Settings
 from eventmill.runtime.system import System, running
+from eventmill.testing.kafka import BOOTSTRAP_VARIABLE
+from eventmill.testing.local import FOLDER, local_services
 
 _GRACE_SECONDS: Final = 5.0  # for what is under way when the server is asked to stop
 _LOOK_SECONDS: Final = 0.05
@@ -44,6 +53,17 @@ _TERMINATED: Final = 143  # as shells report a program that SIGTERM ended
     help="The port; 0 is any free one. [default: as in eventmill.toml, else 8083]",
 )
 @click.option("--workers", type=click.IntRange(min=1), help="How many processes run handlers.")
+@click.option(
+    "--handler-env",
+    multiple=True,
+    metavar="NAME",
+    help="An environment variable that handlers may see too; may be given more than once.",
+)
+@click.option(
+    "--local",
+    is_flag=True,
+    help="Start AWS (moto) and Kafka on this machine too, and use these; takes eventmill[testing].",
+)
 @click.option("--quiet", is_flag=True, help="Tell only that it is ready, and what goes wrong.")
 @json_option
 def up(
@@ -52,6 +72,8 @@ def up(
     host: str | None,
     port: int | None,
     workers: int | None,
+    handler_env: tuple[str, ...],
+    local: bool,
     quiet: bool,
     as_json: bool,
 ) -> None:
@@ -59,8 +81,8 @@ def up(
 
     The first Ctrl-C (or SIGTERM) stops the sensors and gives what is under way a few seconds; a
     second one ends the server at once. Either way nothing acknowledged is lost: the next start goes
-    on where this one ended. With --json each line on stdout is a document with a "type": ready,
-    started, ended, skipped, log, warning, stopping or stopped.
+    on where this one ended. With --json each line on stdout is a document with a "type": local,
+    ready, started, ended, skipped, log, warning, stopping or stopped.
     """
     settings = chosen_settings(project, data)
     settings = replace(
@@ -68,14 +90,31 @@ def up(
         host=settings.host if host is None else host,
         port=settings.port if port is None else port,
         workers=settings.workers if workers is None else workers,
+        environment=(*settings.environment, *handler_env),
     )
-    loaded = load_project(settings)
     debug = bool(click.get_current_context().meta.get(DEBUG))
     narrator = Narrator(as_json=as_json, quiet=quiet, debug=debug)
-    for warning in loaded.warnings:
-        narrator.warn(printable(warning))
-    with told_by(narrator):
-        asyncio.run(_run(settings, loaded, narrator))
+    with _beside(settings, narrator) if local else nullcontext(settings) as chosen:
+        loaded = load_project(chosen)
+        for warning in loaded.warnings:
+            narrator.warn(printable(warning))
+        with told_by(narrator):
+            asyncio.run(_run(chosen, loaded, narrator))
+
+
+@contextmanager
+def _beside(settings: Settings, narrator: Narrator) -> Iterator[Settings]:
+    """AWS and Kafka on this machine, and the settings with which handlers see them too."""
+    with local_services(settings.data) as local:
+        lines = (
+            "Local services, which end with the server:",
+            f"  {'AWS':<9} {local.aws}  (AWS_ENDPOINT_URL; kept in {settings.data / FOLDER})",
+            f"  {'Kafka':<9} {local.kafka}  ({BOOTSTRAP_VARIABLE}; in memory)",
+        )
+        text = "" if narrator.quiet else "\n".join(map(printable, lines))
+        environment: dict[str, Json] = {**local.environment}
+        narrator.tell("local", text, aws=local.aws, kafka=local.kafka, environment=environment)
+        yield replace(settings, environment=(*settings.environment, *environment))
 
 
 async def _run(settings: Settings, project: Project, narrator: Narrator) -> None:

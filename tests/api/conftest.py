@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
@@ -26,6 +26,7 @@ from eventmill.log.sqlite import SqliteEventLog
 from eventmill.model import AWS_QUOTAS, Json
 from eventmill.objects.filesystem import FilesystemObjectStore
 from eventmill.ports import EventLog, Transaction
+from eventmill.runtime.bus import Bus
 from eventmill.runtime.catalog import Catalog
 from eventmill.runtime.engine import Engine
 from eventmill.runtime.project import Project, Workflow
@@ -33,6 +34,8 @@ from eventmill.runtime.router import Router
 from eventmill.runtime.settings import Settings
 from eventmill.runtime.supervisor import Supervisor
 from eventmill.runtime.system import System
+from eventmill.triggers.listeners import Listeners
+from eventmill.triggers.trigger import Trigger, parse_trigger
 from tests.runtime.virtual_clock import VirtualClock
 
 MACHINE = "arn:aws:states:local:000000000000:stateMachine:"
@@ -132,7 +135,9 @@ class World:
 
 
 @asynccontextmanager
-async def running_system(log: EventLog, folder: Path) -> AsyncIterator[World]:
+async def running_system(
+    log: EventLog, folder: Path, triggers: Sequence[Trigger] = (), **settings_given: Any
+) -> AsyncIterator[World]:
     """What `eventmill.runtime.system.running` wires, with a clock that stands still."""
     clock, tokens = VirtualClock(BEGAN_SECONDS * 1000), asyncio.Queue[str]()
 
@@ -151,6 +156,7 @@ async def running_system(log: EventLog, folder: Path) -> AsyncIterator[World]:
         memory_mib=None,
         environment=(),
         quotas=AWS_QUOTAS,
+        **settings_given,
     )
     catalog = Catalog(log, settings.home, settings.quotas)
     workflows = tuple(write_workflow(folder, name) for name in DEFINITIONS)
@@ -161,6 +167,8 @@ async def running_system(log: EventLog, folder: Path) -> AsyncIterator[World]:
         datasets = StoredDatasets(FilesystemObjectStore(folder))
         engine = Engine(log, clock, catalog, dispatch, datasets, settings.home, settings.quotas)
         time = asyncio.ensure_future(engine.keep_time())
+        listeners = Listeners(triggers)
+        router = Router(log, engine, catalog, listeners)
         broken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         system = System(
             settings=settings,
@@ -173,8 +181,9 @@ async def running_system(log: EventLog, folder: Path) -> AsyncIterator[World]:
             catalog=catalog,
             engine=engine,
             dispatch=dispatch,
-            supervisor=Supervisor(log, clock, Router(log, engine, catalog)),
+            supervisor=Supervisor(log, clock, router),
             watches=(),
+            bus=Bus(router, listeners, clock),
             recovered=0,
             broken=broken,
             stop_sensing=nothing,
@@ -182,6 +191,17 @@ async def running_system(log: EventLog, folder: Path) -> AsyncIterator[World]:
         yield World(system=system, clock=clock, tokens=tokens)
         time.cancel()
         engine.close()
+
+
+ON_ORDERS: dict[str, Any] = {
+    "EventPattern": {"source": ["my.shop"], "detail-type": ["Order Placed"]},
+    "Target": {"StateMachine": "pass", "InputPath": "$.detail"},
+}
+
+
+def on_orders() -> Trigger:
+    """A trigger on the bus."""
+    return parse_trigger("orders", ON_ORDERS)
 
 
 async def nothing() -> None:

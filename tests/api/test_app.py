@@ -200,7 +200,8 @@ async def raw(world: World, receive: Any, **options: float) -> list[Any]:
             "GET",
             "/favicon.ico",
             404,
-            "There is nothing at '/favicon.ico'; the API is POST /, its health GET /health",
+            "There is nothing at '/favicon.ico'; the API is POST /, its health GET /health, "
+            "and events are taken by POST /events",
         ),
     ],
 )
@@ -318,7 +319,7 @@ async def test_health_tells_of_executions_and_sensors(world: World) -> None:
         }
 
     assert await health() == (200, expected("ok", None, 0))
-    world.system.supervisor.problems["b"] = "the folder is gone"
+    world.system.supervisor.condition(watches[0].sensor).problem = "the folder is gone"
     assert await health() == (200, expected("degraded", "the folder is gone", 0))
     world.system.broken.set_exception(RuntimeError("a mistake"))
     assert await health() == (503, expected("failed", "the folder is gone", 0))

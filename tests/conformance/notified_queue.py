@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from itertools import count
 from typing import Any
@@ -122,20 +122,21 @@ class Inbox:
     def changed(self) -> None:
         self._changed.set()
 
-    async def publish(self, delivery: Delivery) -> None:
-        self.in_flight += 1
+    async def publish(self, deliveries: Sequence[Delivery]) -> None:
+        self.in_flight += len(deliveries)
         self._changed.set()
         try:
             await self.open.wait()
             if self.fails:
                 raise LogUnavailable("the disk is full")
         finally:
-            self.in_flight -= 1
+            self.in_flight -= len(deliveries)
             self._changed.set()
-        if any(each.event.id == delivery.event.id for each in self.deliveries):
-            self.again += 1
-        else:
-            self.deliveries.append(delivery)
+        for delivery in deliveries:
+            if any(each.event.id == delivery.event.id for each in self.deliveries):
+                self.again += 1
+            else:
+                self.deliveries.append(delivery)
 
     async def until(self, holds: Callable[[], bool]) -> None:
         while not holds():

@@ -1,7 +1,7 @@
 """A schedule sensor that runs in a test: a clock that can be set, and a log in memory."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 
 from eventmill.arn import Home
@@ -70,18 +70,19 @@ class Log:
         self.dies_before_telling = False
         self._ids: set[str] = set()
 
-    async def publish(self, delivery: Delivery) -> None:
+    async def publish(self, deliveries: Sequence[Delivery]) -> None:
         await asyncio.sleep(0)
         if self.left is not None:
-            if self.left == 0:
+            if self.left < len(deliveries):
                 raise LogUnavailable("the disk is full")
-            self.left -= 1
-        if delivery.event.id in self._ids:
-            self.again += 1
-        else:
-            self._ids.add(delivery.event.id)
-            self.deliveries.append(delivery)
-        await self.remember(delivery.state)
+            self.left -= len(deliveries)
+        for delivery in deliveries:
+            if delivery.event.id in self._ids:
+                self.again += 1
+            else:
+                self._ids.add(delivery.event.id)
+                self.deliveries.append(delivery)
+            await self.remember(delivery.state)
         if self.dies_before_telling:
             await asyncio.Event().wait()
 

@@ -1,8 +1,10 @@
 """What every `EventLog` promises, sentence by sentence of the port."""
 
 import asyncio
+from dataclasses import replace
 from functools import partial
 from hashlib import sha256
+from typing import Any
 
 import pytest
 
@@ -126,10 +128,10 @@ async def test_of_the_changes_of_one_batch_to_the_same_thing_the_last_counts(
 async def test_a_refused_transaction_leaves_no_trace_and_spares_its_neighbours(
     log: EventLog,
 ) -> None:
-    await log.commit(Transaction(event=trigger_event("seen")))
+    await log.commit(Transaction(events=[trigger_event("seen")]))
     await create(log, execution(1), execution(2))
     everything = Transaction(
-        event=trigger_event("fresh"),
+        events=[trigger_event("fresh")],
         created=[execution(3)],
         steps=[step(3, 1), step(1, 2), step(2, 5)],
         finished={1: ("FAILED", 9)},
@@ -141,8 +143,8 @@ async def test_a_refused_transaction_leaves_no_trace_and_spares_its_neighbours(
         log,
         Transaction(steps=steps(1, 2)),
         everything,
-        Transaction(event=trigger_event("seen"), sensor_state={("s", "k"): b"v"}),
-        Transaction(event=trigger_event("fresh"), created=[execution(2)], timers={1: 5}),
+        Transaction(events=[trigger_event("seen")], sensor_state={("s", "k"): b"v"}),
+        Transaction(events=[trigger_event("fresh")], created=[execution(2)], timers={1: 5}),
         Transaction(steps=steps(1, 3)),
         Transaction(steps=steps(1, 3)),
         Transaction(steps=steps(2, 2)),
@@ -168,7 +170,7 @@ async def test_a_refused_transaction_leaves_no_trace_and_spares_its_neighbours(
 
 async def test_what_was_refused_can_be_handed_over_again_once_it_fits(log: EventLog) -> None:
     await create(log, execution(7))
-    early = Transaction(event=trigger_event("e"), steps=steps(7, 3))
+    early = Transaction(events=[trigger_event("e")], steps=steps(7, 3))
     assert isinstance((await outcomes(log, early))[0], AppendConflict)
     assert await outcomes(log, Transaction(steps=steps(7, 2)), early) == [None, None]
     assert list(await log.read(7)) == steps(7, 1, 2, 3)
@@ -208,7 +210,7 @@ async def test_text_that_utf_8_cannot_hold_is_refused_alone(log: EventLog) -> No
     await create(log, execution(7))
     done = await outcomes(
         log,
-        Transaction(event=trigger_event("caf\udce9.csv")),
+        Transaction(events=[trigger_event("caf\udce9.csv")]),
         Transaction(sensor_state={("files", "caf\udce9.csv"): b"seen"}),
         Transaction(steps=steps(7, 2)),
     )
@@ -221,7 +223,7 @@ async def test_text_that_utf_8_cannot_hold_is_refused_alone(log: EventLog) -> No
 
 async def test_stored_steps_are_all_steps_in_the_order_of_commit(log: EventLog) -> None:
     await create(log, execution(9), execution(8))
-    await log.commit(Transaction(event=trigger_event("e"), steps=[step(8, 2), step(9, 2)]))
+    await log.commit(Transaction(events=[trigger_event("e")], steps=[step(8, 2), step(9, 2)]))
     found = await stored(log)
     assert [each.row for each in found] == [step(9, 1), step(8, 1), step(8, 2), step(9, 2)]
     positions = [each.position for each in found]
@@ -249,7 +251,9 @@ async def test_one_chain_of_hashes_runs_through_events_executions_and_steps(
         resources=("r",),
     )
     row = execution(7, event=("files", "e"), trigger="t")
-    await log.commit(Transaction(event=event, received_ms=2, created=[row], steps=steps(7, 1, 2)))
+    await log.commit(
+        Transaction(events=[event], received_ms=2, created=[row], steps=steps(7, 1, 2))
+    )
     await log.commit(Transaction(steps=steps(7, 3)))
 
     def linked(previous: bytes, execution: int, step: int, body: str) -> bytes:
@@ -301,7 +305,7 @@ async def test_everything_is_there_after_closing_and_opening_again(open_log: Ope
     async with open_log() as log:
         await log.commit(
             Transaction(
-                event=event,
+                events=[event],
                 received_ms=5,
                 created=[row, execution(2)],
                 steps=[step(1, 1), step(2, 1)],
@@ -321,7 +325,7 @@ async def test_everything_is_there_after_closing_and_opening_again(open_log: Ope
         assert [each.executions for each in await log.inbox()] == [{"on-file": arn(1)}]
         done = await outcomes(
             log,
-            Transaction(event=event),
+            Transaction(events=[event]),
             Transaction(steps=steps(1, 3)),
             Transaction(steps=steps(1, 2)),
         )
@@ -335,3 +339,31 @@ async def test_what_was_handed_over_before_closing_becomes_durable(open_log: Ope
     await durable
     async with open_log() as log:
         assert list(await log.read(7)) == steps(7, 1, 2)
+
+
+async def test_the_inbox_is_narrowed_by_source_and_id(open_log: Open) -> None:
+    async with open_log() as log:
+        for source, id_ in (("s", "a-1"), ("s", "a-2"), ("t", "a-1"), ("s", "b_1"), ("s", "A-3")):
+            await log.commit(Transaction(events=[trigger_event(id_, source)]))
+
+        async def found(**narrowed: Any) -> list[tuple[str, str]]:
+            return [(e.event.source, e.event.id) for e in await log.inbox(**narrowed)]
+
+        assert await found(source="t") == [("t", "a-1")]
+        assert await found(event_id="a-1") == [("t", "a-1"), ("s", "a-1")]
+        assert await found(event_id="a-") == []
+        assert await found(id_prefix="a-") == [("t", "a-1"), ("s", "a-2"), ("s", "a-1")]
+        assert await found(id_prefix="a-", source="s", limit=1) == [("s", "a-2")]
+        assert await found(id_prefix="b%") == []
+        newest, *_ = await log.inbox(source="s", id_prefix="a-")
+        before = await found(source="s", id_prefix="a-", before_position=newest.position)
+        assert before == [("s", "a-1")]
+
+
+async def test_an_event_keeps_the_sensor_that_published_it(open_log: Open) -> None:
+    event = replace(trigger_event("a"), sensor="filesystem:inbox")
+    async with open_log() as log:
+        await log.commit(Transaction(events=[event]))
+        stored = await log.event(event.source, "a")
+        assert stored is not None
+        assert stored.event == event

@@ -237,7 +237,7 @@ async def test_an_event_and_what_it_starts_become_durable_together(log: EventLog
     ]
     await log.commit(
         Transaction(
-            event=event,
+            events=[event],
             received_ms=1_700_000_000_456,
             created=started,
             steps=[step(1, 1), step(2, 1), step(3, 1)],
@@ -255,7 +255,7 @@ async def test_an_event_and_what_it_starts_become_durable_together(log: EventLog
 
 async def test_an_execution_started_later_is_found_by_its_event_too(log: EventLog) -> None:
     event = trigger_event("e")
-    await log.commit(Transaction(event=event))
+    await log.commit(Transaction(events=[event]))
     await create(log, execution(1, event=(event.source, event.id), trigger="batch"))
     found = await log.event(event.source, event.id)
     assert found is not None
@@ -267,7 +267,9 @@ async def test_of_several_executions_that_a_trigger_started_the_event_names_the_
 ) -> None:
     event = trigger_event("e")
     of_event = (event.source, event.id)
-    await log.commit(Transaction(event=event, created=[execution(1, event=of_event, trigger="t")]))
+    await log.commit(
+        Transaction(events=[event], created=[execution(1, event=of_event, trigger="t")])
+    )
     await create(log, execution(2, event=of_event, trigger="t"), execution(3, event=of_event))
     found = await log.event(event.source, event.id)
     assert found is not None
@@ -275,10 +277,10 @@ async def test_of_several_executions_that_a_trigger_started_the_event_names_the_
 
 
 async def test_the_inbox_takes_an_event_once(log: EventLog) -> None:
-    await log.commit(Transaction(event=trigger_event("e"), received_ms=5))
+    await log.commit(Transaction(events=[trigger_event("e")], received_ms=5))
     with pytest.raises(DuplicateEvent) as caught:
-        await log.commit(Transaction(event=trigger_event("e"), received_ms=6))
-    assert (caught.value.source, caught.value.event_id) == ("eventmill.files", "e")
+        await log.commit(Transaction(events=[trigger_event("e")], received_ms=6))
+    assert caught.value.events == [("eventmill.files", "e")]
     found = await log.event("eventmill.files", "e")
     assert found is not None
     assert found.received_ms == 5
@@ -288,34 +290,61 @@ async def test_of_the_same_event_twice_in_one_batch_the_first_wins(log: EventLog
     event = trigger_event("e")
     done = await outcomes(
         log,
-        Transaction(event=event, created=[execution(1)], steps=steps(1, 1)),
-        Transaction(event=event, created=[execution(2)], steps=steps(2, 1)),
+        Transaction(events=[event], created=[execution(1)], steps=steps(1, 1)),
+        Transaction(events=[event], created=[execution(2)], steps=steps(2, 1)),
     )
     assert [type(each) for each in done] == [type(None), DuplicateEvent]
     assert [row.id for row in await log.executions()] == [1]
 
 
+async def test_events_of_one_transaction_lie_in_the_inbox_in_their_order(log: EventLog) -> None:
+    events = [trigger_event(id) for id in "bac"]
+    created = [execution(number + 1, event=(e.source, e.id)) for number, e in enumerate(events)]
+    await log.commit(Transaction(events=events, received_ms=7, created=created))
+    inbox = await log.inbox()
+    assert [each.event.id for each in inbox] == ["c", "a", "b"]
+    assert {each.received_ms for each in inbox} == {7}
+
+
+async def test_a_refusal_names_all_events_that_are_there_and_those_that_come_twice(
+    log: EventLog,
+) -> None:
+    await log.commit(Transaction(events=[trigger_event("a"), trigger_event("c")]))
+    wanted = [trigger_event(id) for id in "abcdda"]
+    with pytest.raises(DuplicateEvent) as caught:
+        await log.commit(Transaction(events=wanted))
+    assert [id for _, id in caught.value.events] == ["a", "c", "d"]
+    assert [each.event.id for each in await log.inbox()] == ["c", "a"]
+
+
+async def test_a_refusal_names_all_executions_whose_arns_are_taken(log: EventLog) -> None:
+    await create(log, execution(1), execution(3))
+    with pytest.raises(ExecutionAlreadyExists) as caught:
+        await log.commit(Transaction(created=[execution(id) for id in (1, 2, 3, 4)]))
+    assert caught.value.arns == [arn(1), arn(3)]
+
+
 async def test_a_duplicate_event_is_the_reason_given_before_all_others(log: EventLog) -> None:
-    await log.commit(Transaction(event=trigger_event("e")))
+    await log.commit(Transaction(events=[trigger_event("e")]))
     await create(log, execution(1))
     done = await outcomes(
         log,
-        Transaction(event=trigger_event("e"), created=[execution(1)], steps=steps(1, 9)),
+        Transaction(events=[trigger_event("e")], created=[execution(1)], steps=steps(1, 9)),
         Transaction(created=[execution(1)], steps=steps(1, 9)),
     )
     assert [type(each) for each in done] == [DuplicateEvent, ExecutionAlreadyExists]
 
 
 async def test_events_of_different_sources_may_share_an_id(log: EventLog) -> None:
-    await log.commit(Transaction(event=trigger_event("e", "a")))
-    await log.commit(Transaction(event=trigger_event("e", "b")))
+    await log.commit(Transaction(events=[trigger_event("e", "a")]))
+    await log.commit(Transaction(events=[trigger_event("e", "b")]))
     assert [each.event.source for each in await log.inbox()] == ["b", "a"]
     assert await log.event("c", "e") is None
 
 
 async def test_pages_through_the_inbox_newest_first(log: EventLog) -> None:
     for number in range(5):
-        await log.commit(Transaction(event=trigger_event(str(number)), received_ms=number))
+        await log.commit(Transaction(events=[trigger_event(str(number))], received_ms=number))
     newest = await log.inbox(limit=2)
     older = await log.inbox(before_position=newest[-1].position, limit=10)
     assert [each.event.id for each in (*newest, *older)] == ["4", "3", "2", "1", "0"]

@@ -2,7 +2,7 @@
 
 import asyncio
 import tracemalloc
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ import pytest
 
 from eventmill.arn import Home
 from eventmill.errors import LogUnavailable, SensorError
-from eventmill.ports import ObjectStore, StoredObject
+from eventmill.ports import Delivery, ObjectStore, StoredObject
 from eventmill.sensors.s3.listed import DELIVERIES_MAX, REMEMBERED_MAX, S3ListingSensor
 from eventmill.sensors.s3.packed import ENTRIES_PER_PAGE, Packed
 from eventmill.triggers.s3 import S3ListingSource
@@ -168,6 +168,27 @@ async def test_what_is_new_or_another_is_told_and_nothing_else(bucket: Bucket) -
         assert watch.told() == [("Object Created", "in/d.csv")]
 
 
+async def test_keys_that_come_between_others_delete_none(bucket: Bucket) -> None:
+    log = Log()
+    for key in ("in/b", "in/d", "in/f"):
+        bucket.put(key)
+    async with watching(bucket.open, log, deletion_events=True) as watch:
+        watch.told()
+        for key in ("in/a", "in/c", "in/g"):
+            bucket.put(key)
+        bucket.delete("in/d")
+        await watch.listed()
+        assert watch.told() == [
+            ("Object Created", "in/a"),
+            ("Object Created", "in/c"),
+            ("Object Created", "in/g"),
+            ("Object Deleted", "in/d"),
+        ]
+        assert log.state.keys() == {"", "in/a", "in/b", "in/c", "in/f", "in/g"}
+        await watch.listed()
+        assert watch.told() == []
+
+
 async def test_deletions_are_told_when_asked_for(bucket: Bucket) -> None:
     log = Log()
     for key in ("in/a.csv", "in/b.csv", "in/c.csv"):
@@ -239,7 +260,7 @@ async def test_a_bucket_that_is_missing_is_an_error_and_nothing_is_forgotten(
     bucket: Bucket,
 ) -> None:
     log = Log({"": b"complete", "in/a.csv": b"e-1-2"})
-    with pytest.raises(SensorError, match="none"):
+    with pytest.raises(SensorError, match=r"^the bucket none: "):
         async with watching(bucket.open, log, bucket="none", deletion_events=True):
             pass
 
@@ -318,6 +339,49 @@ async def test_keys_are_compared_in_the_order_of_their_bytes() -> None:
             ("Object Deleted", "in/A"),
             ("Object Deleted", "in/😀"),
         ]
+
+
+async def test_listing_takes_a_tenth_of_the_time_at_most_and_telling_does_not_count() -> None:
+    clock = MovableClock()
+
+    class Slow(Shelf):
+        async def list(self, bucket: str, prefix: str = "") -> AsyncIterator[StoredObject]:
+            clock.move_to(clock.now_ms() + SCAN_MS)
+            async for stored in super().list(bucket, prefix):
+                yield stored
+
+    async def publish(deliveries: Sequence[Delivery]) -> None:
+        clock.move_to(clock.now_ms() + 1_000 * SCAN_MS)
+
+    async def remember(state: Mapping[str, bytes | None]) -> None:
+        clock.move_to(clock.now_ms() + 1_000 * SCAN_MS)
+
+    sensor = S3ListingSensor(
+        S3ListingSource(bucket=BUCKET),
+        home=Home(),
+        clock=clock,
+        open_store=Slow(numbered(1)).open,
+        remember=remember,
+    )
+    async with asyncio.timeout(30):
+        running = asyncio.create_task(sensor.run(publish, {}))
+        await clock.somebody_sleeps_until(NOW_MS + 2_001 * SCAN_MS + 10 * SCAN_MS)
+        running.cancel()
+        await asyncio.wait({running})
+
+
+async def test_a_store_that_lists_in_no_order_is_refused_and_nothing_is_deleted() -> None:
+    log = Log()
+    async with watching(Shelf(numbered(3)).open, log):
+        pass
+    log.deliveries.clear()
+    for keys in (["in/000001", "in/000000", "in/000002"], ["in/000000", "in/000000"]):
+        with pytest.raises(SensorError, match="does not list its keys in order"):
+            async with watching(Shelf(keys).open, log, deletion_events=True):
+                pass
+
+    assert log.deliveries == []
+    assert log.state.keys() == {"", *numbered(3)}
 
 
 @pytest.fixture

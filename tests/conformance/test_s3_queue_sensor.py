@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from eventmill.errors import LogUnavailable, SensorError
+from eventmill.ports import Delivery
 from eventmill.sensors.s3.notifications import Message
-from eventmill.sensors.s3.queue import Queue
+from eventmill.sensors.s3.queue import Queue, whereabouts
 from eventmill.triggers.s3 import S3QueueSource
 from tests.conformance.notified_queue import (
     BUCKET,
@@ -265,6 +266,69 @@ async def test_a_queue_that_is_not_there_is_an_error_that_says_so(world: QueueWo
     assert isinstance(error, SensorError)
     assert str(error).startswith(f"the queue {missing.queue_url}: ")
     assert "does not exist" in str(error)
+
+
+async def test_an_endpoint_that_is_none_is_an_error_that_names_the_queue() -> None:
+    source = S3QueueSource(queue_url="http://localhost/q", endpoint_url="http://a b")
+    async with reading(source, Inbox()) as running:
+        await asyncio.wait({running})
+
+    assert str(running.exception()) == "the queue http://localhost/q: Invalid endpoint: http://a b"
+
+
+async def test_who_is_stopped_while_a_call_fails_is_stopped(world: QueueWorld) -> None:
+    class Failing(Inbox):
+        async def publish(self, deliveries: Sequence[Delivery]) -> None:
+            try:
+                await super().publish(deliveries)
+            except asyncio.CancelledError:
+                raise LogUnavailable("the disk is full") from None
+
+    inbox = Failing()
+    inbox.open.clear()
+    world.send(created("a.csv"))
+    async with reading(world.source(), inbox) as running:
+        await inbox.until(lambda: inbox.in_flight == 1)
+        running.cancel()
+        await asyncio.wait({running})
+
+    assert running.cancelled()
+
+
+@pytest.mark.parametrize(
+    ("url", "told"),
+    [
+        ("https://sqs.eu-west-1.amazonaws.com/1/q", (None, "eu-west-1")),
+        ("https://sqs.us-gov-west-1.amazonaws.com/1/q", (None, "us-gov-west-1")),
+        ("https://sqs.cn-north-1.amazonaws.com.cn/1/q", (None, "cn-north-1")),
+        ("https://eu-west-1.queue.amazonaws.com/1/q", (None, "eu-west-1")),
+        ("https://queue.amazonaws.com/1/q", (None, "us-east-1")),
+        (
+            "https://sqs.eu-west-1.api.aws/1/q",
+            ("https://sqs.eu-west-1.api.aws", "eu-west-1"),
+        ),
+        (
+            "https://vpce-1-a.sqs.eu-west-1.vpce.amazonaws.com/1/q",
+            ("https://vpce-1-a.sqs.eu-west-1.vpce.amazonaws.com", "eu-west-1"),
+        ),
+        (
+            "https://sqs-fips.us-east-2.amazonaws.com/1/q",
+            ("https://sqs-fips.us-east-2.amazonaws.com", "us-east-2"),
+        ),
+        ("http://localhost:4566/1/q", ("http://localhost:4566", None)),
+    ],
+)
+def test_endpoint_and_region_follow_from_the_url(
+    url: str, told: tuple[str | None, str | None]
+) -> None:
+    assert whereabouts(S3QueueSource(queue_url=url)) == told
+
+
+def test_what_the_source_says_counts_before_that() -> None:
+    url = "https://sqs.eu-west-1.amazonaws.com/1/q"
+    source = S3QueueSource(queue_url=url, endpoint_url="http://localhost", region="eu-west-3")
+
+    assert whereabouts(source) == ("http://localhost", "eu-west-3")
 
 
 async def test_missing_credentials_are_an_error_that_says_so(

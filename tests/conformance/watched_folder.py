@@ -1,7 +1,7 @@
 """A filesystem sensor that runs in a test: a clock that the test moves, and a log in memory."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -84,16 +84,17 @@ class Log:
         self.fails = False
         self._changed = asyncio.Event()
 
-    async def publish(self, delivery: Delivery) -> None:
-        self.handed_over.append(delivery)
-        self.in_flight += 1
+    async def publish(self, deliveries: Sequence[Delivery]) -> None:
+        self.handed_over += deliveries
+        self.in_flight += len(deliveries)
         self._changed.set()
         await self.open.wait()
-        self.in_flight -= 1
+        self.in_flight -= len(deliveries)
         if self.fails:
             raise LogUnavailable("the disk is full")
-        self.deliveries.append(delivery)
-        self._store(delivery.state)
+        self.deliveries += deliveries
+        for each in deliveries:
+            self._store(each.state)
 
     async def remember(self, state: Mapping[str, bytes | None]) -> None:
         if self.fails:

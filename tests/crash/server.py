@@ -5,9 +5,8 @@ own, which begins as a copy of this one: so a run costs no imports. It answers w
 that process. An order has `project`, `stderr` (a file), `point` and `times` (or null and 0), and
 `environment`; and `executions`, or null.
 
-The run ends with 0 when so many executions have ended (without a number: one for each file of the
-project, and one that a caller starts), with 3 when the server refuses to start or has to stop and
-says why.
+The run ends with 0 when so many executions have ended (without a number: all that the work makes),
+with 3 when the server refuses to start or has to stop and says why.
 """
 
 import asyncio
@@ -27,6 +26,7 @@ from unittest.mock import patch
 from eventmill.api.operations.executions import start_execution
 from eventmill.api.operations.tasks import send_task_success
 from eventmill.errors import EventmillError, ExecutionAlreadyExists, LogUnavailable, TaskTimedOut
+from eventmill.events import TriggerEvent
 from eventmill.faults import POINTS, set_hook
 from eventmill.log import database
 from eventmill.runtime import engine
@@ -35,7 +35,7 @@ from eventmill.runtime.project import load_project
 from eventmill.runtime.settings import SETTINGS_FILE, load_settings
 from eventmill.runtime.snapshots import SnapshotRule
 from eventmill.runtime.system import System, running
-from tests.crash.workload import BY_CALL, NOTES
+from tests.crash.workload import BY_CALL, BY_EVENT, NOTES, expected_executions
 
 SPEED: Final = 20
 SECONDS_MAX: Final = 40
@@ -106,6 +106,25 @@ class Callers:
                 continue
             self._acknowledge("start")
 
+    async def send(self) -> None:
+        """Send one event."""
+        home = self._system.settings.home
+        event = TriggerEvent(
+            id="order-1",
+            source="my.shop",
+            detail_type="Order Placed",
+            at_ms=0,
+            account=home.account,
+            region=home.region,
+            detail={"name": BY_EVENT},
+        )
+        while not self._is_acknowledged("send"):
+            (error,) = await self._system.bus.put([event])
+            if error is not None:
+                await self._refused(error)
+                continue
+            self._acknowledge("send")
+
     async def answer(self) -> None:
         """Answer the tasks that ask, until cancelled."""
         while True:
@@ -151,12 +170,12 @@ async def ended(system: System, count: int) -> None:
 
 async def run(project: Path) -> None:
     settings = load_settings(project)
-    count = len([*(project / "inbox").iterdir(), BY_CALL])
+    count = expected_executions(project)
     async with running(settings, load_project(settings)) as system:
         (project / READY).touch()
         callers = Callers(system, project)
         answering = asyncio.ensure_future(callers.answer())
-        working = asyncio.gather(callers.start(), ended(system, count))
+        working = asyncio.gather(callers.start(), callers.send(), ended(system, count))
         watched = (system.broken, answering, working)
         await asyncio.wait(watched, return_when=asyncio.FIRST_COMPLETED)
         for each in watched:

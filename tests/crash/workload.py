@@ -1,8 +1,9 @@
 """The project that the crash and disk tests run, and what must have come of it in the end.
 
 The work has a sensor, a start by a caller, a Map, a Map Run with children and written results, a
-Parallel, retries, Waits in memory and in the log, and a task that a caller answers. A disturbed run
-must end like one that was not: nothing of the sensor or the callers lost or run twice, no
+Parallel, retries, Waits in memory and in the log, and a task that a caller answers. Each end of it
+starts another execution by way of the bus, and so does an event that a caller sends. A disturbed
+run must end like one that was not: nothing of the sensor or the callers lost or run twice, no
 transition doubled, every handler run under the same idempotency keys, the chain intact, every step
 proven.
 """
@@ -21,9 +22,11 @@ from eventmill.log.audit import audit_database
 from eventmill.log.sqlite import SqliteEventLog
 from eventmill.machine.execution import Identity
 from eventmill.ports import ExecutionRow, StepRow
+from eventmill.runtime.outbox import BUS
 from eventmill.runtime.replay import verify
 
 FILES: Final = ("one.txt", "two.txt")
+BY_EVENT: Final = "an order"  # what a caller sends to the bus
 BY_CALL: Final = "three.txt"  # lies where no sensor looks
 # Of one execution: read, note, flaky and ask, and three times double and halve.
 KEYS_OF_ONE: Final = 10
@@ -91,6 +94,21 @@ TRIGGER = {
         },
     },
 }
+AFTER = {"StartAt": "After", "States": {"After": {"Type": "Pass", "End": True}}}
+ON_ENDS = {
+    "EventPattern": {
+        "source": ["aws.states"],
+        "detail": {"stateMachineArn": [{"suffix": ":work"}], "status": ["SUCCEEDED"]},
+    },
+    "Target": {
+        "StateMachine": "after",
+        "Input": {"name": "{% $parse($states.input.detail.input).name & ' after' %}"},
+    },
+}
+ON_ORDERS = {
+    "EventPattern": {"source": ["my.shop"]},
+    "Target": {"StateMachine": "after", "InputPath": "$.detail"},
+}
 HANDLERS = """
 import os
 from pathlib import Path
@@ -151,7 +169,9 @@ def make_project(folder: Path, isolation: str = "inline", files: Sequence[str] =
         (folder / name).mkdir(parents=True)
     (folder / "buckets/results").mkdir(parents=True)
     (folder / "workflows/work.asl.json").write_text(json.dumps(WORKFLOW))
-    (folder / "triggers/files.json").write_text(json.dumps(TRIGGER))
+    (folder / "workflows/after.asl.json").write_text(json.dumps(AFTER))
+    for name, trigger in (("files", TRIGGER), ("ends", ON_ENDS), ("orders", ON_ORDERS)):
+        (folder / f"triggers/{name}.json").write_text(json.dumps(trigger))
     (folder / "handlers/work.py").write_text(HANDLERS)
     (folder / "eventmill.toml").write_text(f'[handlers]\nisolation = "{isolation}"\nworkers = 1\n')
     for place in (*(f"inbox/{name}" for name in files), f"archive/{BY_CALL}"):
@@ -162,7 +182,13 @@ def make_project(folder: Path, isolation: str = "inline", files: Sequence[str] =
 def expected_names(files: Sequence[str] = FILES) -> list[str]:
     """The names of the stories that `outcome` tells."""
     names = [*files, BY_CALL]
-    return sorted([*names, *(f"{name} {number}" for name in names for number in (1, 2, 3))])
+    parts = (1, 2, 3, "after")
+    return sorted([BY_EVENT, *names, *(f"{name} {part}" for name in names for part in parts)])
+
+
+def expected_executions(project: Path) -> int:
+    """How many there will be, but for the children of Map Runs."""
+    return 2 * len([*(project / "inbox").iterdir(), BY_CALL]) + len([BY_EVENT])
 
 
 async def read_log(project: Path) -> list[tuple[ExecutionRow, Sequence[StepRow]]]:
@@ -171,7 +197,8 @@ async def read_log(project: Path) -> list[tuple[ExecutionRow, Sequence[StepRow]]
         parents = await log.executions()
         runs = [run for row in parents for run in await log.map_runs(row.id)]
         assert {run.status for run in runs} == {"SUCCEEDED"}
-        assert len(runs) == len(parents)
+        assert len(runs) == sum(row.state_machine_arn.endswith(":work") for row in parents)
+        assert await log.sensor_state(BUS) == {}, "something was not put on the bus"
         keys = [(run.execution, run.map_run) for run in runs]
         children = [row for key in keys for row in await log.executions(map_run=key)]
         assert await log.next_due_ms() is None, "a timer was left over"

@@ -1,7 +1,7 @@
 """A Kafka sensor that runs in a test, with a log in memory."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -35,20 +35,21 @@ class Log:
         self._seen: set[tuple[str, str]] = set()
         self._changed = asyncio.Event()
 
-    async def publish(self, delivery: Delivery) -> None:
-        self.in_flight += 1
+    async def publish(self, deliveries: Sequence[Delivery]) -> None:
+        self.in_flight += len(deliveries)
         self._changed.set()
         await self.open.wait()
-        self.in_flight -= 1
+        self.in_flight -= len(deliveries)
         if self.fails:
             raise LogUnavailable("the disk is full")
-        event = delivery.event
-        if (event.source, event.id) in self._seen:
-            self.repeated += 1
-        else:
-            self._seen.add((event.source, event.id))
-            self.deliveries.append(delivery)
-        await self.remember(delivery.state)
+        for delivery in deliveries:
+            event = delivery.event
+            if (event.source, event.id) in self._seen:
+                self.repeated += 1
+            else:
+                self._seen.add((event.source, event.id))
+                self.deliveries.append(delivery)
+            await self.remember(delivery.state)
 
     async def remember(self, state: Mapping[str, bytes | None]) -> None:
         if self.fails:

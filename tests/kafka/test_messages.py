@@ -3,6 +3,7 @@
 import base64
 import threading
 from typing import Any
+from uuid import NAMESPACE_URL, uuid5
 
 import pytest
 
@@ -14,6 +15,7 @@ from tests.kafka.conftest import Broker, new_topic
 from tests.kafka.reading import Log, Producer, producing, reading
 
 NOW_MS = 1_700_000_000_123
+STRUCTURED = b"application/cloudevents+json"
 
 
 async def test_an_event_tells_all_there_is_to_know_of_a_message(
@@ -48,6 +50,7 @@ async def test_an_event_tells_all_there_is_to_know_of_a_message(
         },
     }
     assert run.sensor.name.startswith(f"kafka:{broker.address}#")
+    assert event.id == str(uuid5(NAMESPACE_URL, f"{run.sensor.name}\n{topic}\n0\n0"))
 
 
 @pytest.mark.parametrize(
@@ -111,6 +114,43 @@ async def test_a_tombstone_is_no_null(
         ("Kafka Tombstone Received", None),
         ("Kafka Message Received", None),
     ]
+
+
+@pytest.mark.parametrize("levels", [200, 201, 996, 997, 100_000])
+@pytest.mark.parametrize("headers", [[], [("ce_id", b"1")], [("content-type", STRUCTURED)]])
+async def test_a_message_that_is_nested_too_deeply_is_rejected(
+    broker: Broker,
+    topic: str,
+    producer: Producer,
+    log: Log,
+    levels: int,
+    headers: list[tuple[str, bytes]],
+) -> None:
+    body = b"[" * levels + b"]" * levels
+    if headers == [("ce_id", b"1")]:
+        more = {"ce_source": b"s", "ce_type": b"t", "ce_specversion": b"1.0"}
+        headers = [*headers, *more.items(), ("content-type", b"application/json")]
+    elif headers:
+        body = b'{"id":"1","source":"s","type":"t","specversion":"1.0","data":%b}' % body
+    await producer.send(topic, body, headers=headers)
+    await producer.send(topic, b'"next"')
+
+    async with reading(broker.address, log, topics=(topic,)):
+        first, _ = await log.has(2)
+
+    assert (first.event.detail_type == "Kafka Message Rejected") is (levels > 200)
+
+
+@pytest.mark.parametrize("body", [rb'"\ud800"', rb'{"a\udfff": 1}', b"1e400", b"NaN", b""])
+async def test_json_that_cannot_be_kept_is_rejected(
+    broker: Broker, topic: str, producer: Producer, log: Log, body: bytes
+) -> None:
+    await producer.send(topic, body, b'"next"')
+
+    async with reading(broker.address, log, topics=(topic,)):
+        kinds = [each.event.detail_type for each in await log.has(2)]
+
+    assert kinds == ["Kafka Message Rejected", "Kafka Message Received"]
 
 
 async def test_a_message_that_cannot_be_understood_says_so_and_nobody_waits_for_it(

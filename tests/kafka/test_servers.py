@@ -19,7 +19,7 @@ from tests.kafka.apache import ApacheBroker
 from tests.kafka.conftest import Broker, new_topic
 from tests.kafka.reading import Producer
 
-MESSAGES: Final = 4_000
+MESSAGES: Final = 1_000
 
 _REST: Final = {
     "StartAt": "Rest",
@@ -35,7 +35,7 @@ def write_project(folder: Path, address: str, topic: str, **source: Any) -> Path
     trigger = {
         "Source": {
             "Type": "kafka",
-            "BootstrapServers": [address],
+            **({"BootstrapServers": [address]} if address else {}),
             "Topics": [topic],
             "StartingPosition": "earliest",
             "MaxPollRecords": 20,
@@ -73,16 +73,19 @@ async def test_a_server_that_is_killed_again_and_again_starts_each_execution_onc
 ) -> None:
     topic = await new_topic(broker, 2)
     project = write_project(tmp_path / "project", broker.address, topic)
-    await producer.send_many(topic, [b"%d" % number for number in range(MESSAGES)], 2)
+    numbers = [b"%d" % number for number in range(MESSAGES)]
 
-    for seen in (1, 600):
-        with server(project) as running:
+    for seen in (1, MESSAGES // 2):
+        await producer.send_many(topic, numbers[:seen], 2)
+        del numbers[:seen]
+        with server(project, "--quiet") as running:
             running.told("ready")
             await until_started([project], seen)
             running.signal(signal.SIGKILL)
             running.process.wait()
-        assert seen <= (await started(project)).total() < MESSAGES
-    with server(project) as running:
+        assert max((await started(project)).values()) == 1
+    await producer.send_many(topic, numbers, 2)
+    with server(project, "--quiet") as running:
         running.told("ready")
         await until_started([project], MESSAGES)
         running.signal(signal.SIGTERM)
@@ -107,11 +110,11 @@ async def test_two_servers_of_a_group_share_a_topic_and_the_one_that_is_left_rea
         await producer.send_many(topic, numbers, 4)
         sent += 80
 
-    with server(projects[0]) as one:
+    with server(projects[0], "--quiet") as one:
         one.told("ready")
         await send()
         await until_started(projects[:1], 80)
-        with server(projects[1]) as two:
+        with server(projects[1], "--quiet") as two:
             two.told("ready")
             # Whatever the first one still gets, sooner or later the second has a share.
             while not await started(projects[1]):
@@ -135,6 +138,24 @@ async def test_a_server_without_a_broker_runs_and_says_what_is_missing(
     with server(project, as_json=False) as running:
         line = await asyncio.to_thread(running.line, lambda line: "cannot read from" in line)
         assert "no broker can be reached" in line
+        running.signal(signal.SIGTERM)
+        assert running.ended()[0] == 0
+
+
+async def test_brokers_that_the_environment_shall_name_and_does_not_are_told(
+    tmp_path: Path,
+) -> None:
+    project = write_project(tmp_path / "project", "", "any", BootstrapServersFrom="KAFKA_HERE")
+    told = (
+        "$KAFKA_HERE  any → rest  by messages",
+        "the environment variable KAFKA_HERE, which the source takes its brokers from, names none",
+    )
+
+    with server(project, as_json=False) as running:
+        # What is shown of the trigger and what the sensor says come in either order.
+        await asyncio.to_thread(
+            running.line, lambda _: all(part in "".join(running.seen) for part in told)
+        )
         running.signal(signal.SIGTERM)
         assert running.ended()[0] == 0
 

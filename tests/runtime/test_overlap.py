@@ -57,7 +57,7 @@ class Life:
 
     async def comes(self, name: str) -> None:
         delivery = Delivery(event=event(name), state={})
-        await self.router.publish("sensor", self._listeners, delivery)
+        await self.router.publish("sensor", self._listeners, [delivery])
         await settled()
 
     async def passes(self, seconds: int) -> None:
@@ -72,7 +72,7 @@ class Disk(MemoryEventLog):
     held: "asyncio.Future[None] | None" = None  # keeps events from being durable
 
     def submit(self, transaction: Transaction, outcome: Outcome) -> None:
-        if self.held is not None and transaction.event is not None:
+        if self.held is not None and transaction.events:
             late = partial(super().submit, transaction, outcome)
             self.held.add_done_callback(lambda _: late())
         elif self.fails:
@@ -291,7 +291,7 @@ async def test_only_the_newest_skipped_events_are_kept(log: Disk, clock: Virtual
         listeners = Listeners([trigger(SKIP)])
         for number in range(SKIPPED_KEPT_MAX + 5):
             delivery = Delivery(event=event(f"e{number}"), state={})
-            await server.router.publish("sensor", listeners, delivery)
+            await server.router.publish("sensor", listeners, [delivery])
 
     kept = await not_begun(log)
     assert len(kept) == SKIPPED_KEPT_MAX

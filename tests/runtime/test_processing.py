@@ -82,7 +82,7 @@ class Life:
             region="local",
             detail={},
         )
-        await self._router.publish("sensor", self._listeners, Delivery(event=event, state={}))
+        await self._router.publish("sensor", self._listeners, [Delivery(event=event, state={})])
         await settled()
 
     async def a_minute_passes(self) -> None:

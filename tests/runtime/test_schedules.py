@@ -68,14 +68,14 @@ async def test_a_schedule_starts_its_execution_once_over_restarts(tmp_path: Path
 
 
 async def test_a_time_that_came_while_the_server_was_down_is_made_good(tmp_path: Path) -> None:
-    soon = format_instant(SystemClock().now_ms() // 1000 * 1000 + 1_000)
+    soon = format_instant(SystemClock().now_ms() // 1000 * 1000 + 2_000)
     source = {"ScheduleExpression": f"at({soon})"}
     project = write_project(tmp_path, {"once": {"Source": source}})
     settings = load_settings(project)
 
     async with running(settings, load_project(settings)) as system:
         await remembered(system)
-    await SystemClock().sleep_until(SystemClock().now_ms() + 1_000)
+    await SystemClock().sleep_until(SystemClock().now_ms() + 2_000)
     async with running(settings, load_project(settings)) as system:
         await asyncio.wait_for(started(system, 1), 5)
     async with running(settings, load_project(settings)) as system:

@@ -19,6 +19,7 @@ from eventmill.objects.filesystem import FilesystemObjectStore
 from eventmill.ports import EventLog, ExecutionRow, Transaction
 from eventmill.runtime.catalog import Catalog
 from eventmill.runtime.engine import Engine, Listener
+from eventmill.runtime.outbox import Outbox
 from eventmill.runtime.places import Places
 from eventmill.runtime.replay import history, verify
 from eventmill.runtime.snapshots import SnapshotRule
@@ -44,6 +45,7 @@ class World:
         snapshot_rule: SnapshotRule | None = None,
         listener: Listener | None = None,
         limits: Mapping[str, int] | None = None,
+        outbox: Outbox | None = None,
     ) -> None:
         self.log, self.clock, self.quotas = log, clock, quotas
         self._handlers, self._machines = handlers, machines
@@ -51,6 +53,7 @@ class World:
         self._snapshot_rule = snapshot_rule
         self._listener = listener
         self._limits = limits or {}
+        self._outbox = outbox
         self._datasets = StoredDatasets(FilesystemObjectStore(buckets))
 
     async def __aenter__(self) -> "World":
@@ -73,6 +76,7 @@ class World:
             weight_max=self._weight_max,
             snapshot_rule=self._snapshot_rule,
             places=self.places,
+            outbox=self._outbox,
         )
         self.recovered = await self.engine.recover()
         self.time = asyncio.ensure_future(self.engine.keep_time())

@@ -11,6 +11,7 @@ from eventmill.log.memory import MemoryEventLog
 from eventmill.log.outcomes import awaited
 from eventmill.ports import (
     ChildHistory,
+    DeliveryRow,
     ExecutionHistory,
     ExecutionRow,
     InboxEvent,
@@ -313,11 +314,55 @@ class Connection:
         return await self._ask(partial(self._memory.event, source, event_id))
 
     async def inbox(
-        self, *, before_position: int | None = None, limit: int = 100
+        self,
+        *,
+        before_position: int | None = None,
+        limit: int = 100,
+        source: str | None = None,
+        event_id: str | None = None,
+        id_prefix: str | None = None,
     ) -> Sequence[InboxEvent]:
         """See `EventLog.inbox`."""
-        ask = partial(self._memory.inbox, before_position=before_position, limit=limit)
+        ask = partial(
+            self._memory.inbox,
+            before_position=before_position,
+            limit=limit,
+            source=source,
+            event_id=event_id,
+            id_prefix=id_prefix,
+        )
         return await self._ask(ask)
+
+    async def deliveries(
+        self,
+        *,
+        event: tuple[str, str] | None = None,
+        trigger: str | None = None,
+        status: str | None = None,
+        before_id: int | None = None,
+        limit: int = 100,
+    ) -> Sequence[DeliveryRow]:
+        """See `EventLog.deliveries`."""
+        ask = partial(
+            self._memory.deliveries,
+            event=event,
+            trigger=trigger,
+            status=status,
+            before_id=before_id,
+            limit=limit,
+        )
+        return await self._ask(ask)
+
+    async def due_deliveries(
+        self, now_ms: int, *, trigger: str | None = None, limit: int
+    ) -> Sequence[DeliveryRow]:
+        """See `EventLog.due_deliveries`."""
+        ask = partial(self._memory.due_deliveries, now_ms, trigger=trigger, limit=limit)
+        return await self._ask(ask)
+
+    async def waiting_triggers(self) -> Mapping[str, int]:
+        """See `EventLog.waiting_triggers`."""
+        return await self._ask(self._memory.waiting_triggers)
 
     def stored_steps(self, *, after_position: int = 0) -> AsyncIterator[StoredStep]:
         """See `EventLog.stored_steps`."""
@@ -326,7 +371,7 @@ class Connection:
 
 def described(transaction: Transaction) -> str:
     """What is in a transaction, for the trace."""
-    parts = [f"event {transaction.event.id}" if transaction.event else ""]
+    parts = [f"event {event.id}" for event in transaction.events]
     parts += [f"new {_short(row.id)} {row.name}" for row in transaction.created]
     parts += [f"step {_short(each.execution)}.{each.step}" for each in transaction.steps]
     parts += [f"snapshot {_short(each.execution)}.{each.step}" for each in transaction.snapshots]
@@ -336,6 +381,7 @@ def described(transaction: Transaction) -> str:
     for (execution, run), change in (transaction.map_run_changes or {}).items():
         parts.append(f"map run {_short(execution)}/{run} {change.status or change.items}")
     parts += [f"{key[1]} {value!r}" for key, value in (transaction.sensor_state or {}).items()]
+    parts += [f"delivery {row.event[1]} {row.status}" for row in transaction.deliveries]
     return ", ".join(part for part in parts if part) or "nothing"
 
 

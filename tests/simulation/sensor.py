@@ -42,6 +42,7 @@ class SimulatedSensor:
             self._found += 1
             found = b"%d" % self._found
             self._trace.note(f"sensor: publishes {event.id}")
-            await publish(Delivery(event=event, state={CURSOR: b"%d" % cursor, FOUND: found}))
+            state = {CURSOR: b"%d" % cursor, FOUND: found}
+            await publish([Delivery(event=event, state=state)])
             assert self._disk.sensor_state[NAME, FOUND] == found, "what a sensor knew is forgotten"
         await asyncio.Event().wait()

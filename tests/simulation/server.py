@@ -5,12 +5,15 @@ from typing import TYPE_CHECKING
 
 from eventmill.errors import LogUnavailable
 from eventmill.model import AWS_QUOTAS
+from eventmill.runtime.bus import Bus
 from eventmill.runtime.catalog import Catalog
 from eventmill.runtime.engine import Engine
+from eventmill.runtime.outbox import Outbox
 from eventmill.runtime.places import Places
 from eventmill.runtime.router import Router
 from eventmill.runtime.snapshots import SnapshotRule
-from eventmill.runtime.supervisor import Supervisor, Watch
+from eventmill.runtime.status_changes import StatusChanges
+from eventmill.runtime.supervisor import Policy, Supervisor, Watch
 from eventmill.triggers.listeners import Listeners
 from tests.simulation.disk import Connection
 from tests.simulation.handlers import Handlers
@@ -38,6 +41,9 @@ class Server:
         self.places = Places(
             {world.home.state_machine(name): limit for name, limit in limits.items()}
         )
+        bus = Listeners(world.workload.bus)
+        changes = StatusChanges(bus, world.home)
+        self._outbox = Outbox(self.connection, clock, changes, hops_max=16)
         self.engine = Engine(
             self.connection,
             clock,
@@ -50,9 +56,11 @@ class Server:
             weight_max=chaos.plan.weight_max,
             snapshot_rule=_rule(chaos.plan.snapshots),
             places=self.places,
+            outbox=self._outbox if changes else None,
         )
-        router = Router(self.connection, self.engine, self.catalog)
-        self._supervisor = Supervisor(self.connection, clock, router)
+        router = Router(self.connection, self.engine, self.catalog, bus)
+        self._bus = Bus(router, bus, clock)
+        self._supervisor = Supervisor(self.connection, clock, router, policy=Policy(isolate=False))
         sensor = SimulatedSensor(world.workload.events, world.disk, clock, chaos)
         self._watch = Watch(sensor=sensor, listeners=Listeners(world.workload.triggers))
         self.work: asyncio.Task[None] | None = None
@@ -72,7 +80,11 @@ class Server:
             return
         self.is_ready = True
         self._world.news.set()
-        await asyncio.gather(self.engine.keep_time(), self._supervisor.keep(self._watch))
+        await asyncio.gather(
+            self.engine.keep_time(),
+            self._supervisor.keep(self._watch),
+            self._outbox.run(self._bus.deliver),
+        )
 
     def _stopped(self, work: "asyncio.Task[None]") -> None:
         if not work.cancelled() and work.exception() is not None and not self.dead.done():

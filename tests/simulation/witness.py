@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 from eventmill.asl.parser import reopen
 from eventmill.asl.syntax import StateMachine
 from eventmill.codec import decode_step
+from eventmill.events import TriggerEvent
 from eventmill.log import chain
 from eventmill.machine.commands import RunTask
 from eventmill.machine.execution import RUNNING, Execution, Identity
@@ -14,8 +15,10 @@ from eventmill.machine.facts import Fact, TaskFailed, TaskHeartbeat, TaskSucceed
 from eventmill.machine.history import HistoryEvent
 from eventmill.ports import ExecutionRow, MapRunRow
 from eventmill.runtime.replay import replay, snapshot_holds, verify
+from eventmill.runtime.status_changes import SOURCE
 from tests.property.comparison import differences
 from tests.simulation.server import Server
+from tests.simulation.workloads import AFTER
 
 if TYPE_CHECKING:
     from tests.simulation.world import World
@@ -276,6 +279,22 @@ class Witness:
             for trigger in work.triggers:
                 if trigger.matches(event.envelope()):
                     expected[trigger.state_machine, trigger.execution_name(event)] += 1
+        told = self._status_changes()
+        for trigger in work.bus:
+            for event in told:
+                self._must(trigger.matches(event.envelope()), f"nobody listens to {event.id}")
+                expected[trigger.state_machine, trigger.execution_name(event)] += 1
+            ends = [
+                row.arn
+                for row in self._rows()
+                if row.child is None
+                and row.state_machine_arn.rsplit(":", 1)[-1] != AFTER
+                and trigger.matches(self._shape(row))
+            ]
+            self._must(
+                sorted(event.resources[0] for event in told) == sorted(ends),
+                f"{told} was told, and {ends} have ended",
+            )
         begun = Counter(
             (row.state_machine_arn.rsplit(":", 1)[-1], row.name)
             for row in self._rows()
@@ -283,7 +302,18 @@ class Witness:
         )
         self._must(begun == expected, f"{begun} was started, not {expected}")
         inbox = sorted(each.event.id for each in _at_once(self._memory.inbox(limit=_ALL)))
-        self._must(inbox == sorted(each.id for each in work.events), f"the inbox has {inbox}")
+        ids = sorted(each.id for each in (*work.events, *told))
+        self._must(inbox == ids, f"the inbox has {inbox}")
+
+    def _status_changes(self) -> list[TriggerEvent]:
+        """What executions have put on the bus."""
+        inbox = _at_once(self._memory.inbox(limit=_ALL))
+        return [each.event for each in inbox if each.event.source == SOURCE]
+
+    def _shape(self, row: ExecutionRow) -> dict[str, Any]:
+        """As much of an event about the end of an execution as patterns here ask about."""
+        detail = {"stateMachineArn": row.state_machine_arn, "status": row.status}
+        return {"source": SOURCE, "detail": detail}
 
     # What the log holds
 

@@ -37,13 +37,34 @@ class Workload:
     events: tuple[TriggerEvent, ...] = ()
     wishes: tuple[Wish, ...] = ()
     limits: Mapping[str, int] = field(default_factory=dict)  # executions of a machine at once
+    bus: tuple[Trigger, ...] = ()
 
 
 def workload(seed: int) -> Workload:
-    """The work of a seed; some of its state machines are limited."""
+    """The work of a seed; some of its state machines are limited, some tell the bus of ends."""
     work, random = _unlimited(seed), Random(f"{seed} limits")
     limits = {name: random.choice((1, 1, 2)) for name in work.machines if random.random() < 0.4}
-    return replace(work, limits=limits)
+    work = replace(work, limits=limits)
+    return work if random.random() < 0.5 else _chained(work, random.choice([*work.machines]))
+
+
+AFTER: Final = "after"
+
+
+def _chained(work: Workload, machine: str) -> Workload:
+    """The same, and whatever becomes of this state machine starts another one by way of the bus."""
+    statuses = ["SUCCEEDED", "FAILED", "TIMED_OUT", "ABORTED"]
+    pattern: Json = {
+        "source": ["aws.states"],
+        "detail": {"stateMachineArn": [{"suffix": f":{machine}"}], "status": [*statuses]},
+    }
+    target: Json = {
+        "StateMachine": AFTER,
+        "Input": {"n": 1, "items": [1]},
+        "ExecutionName": "States.Format('after-{}', $.detail.name)",
+    }
+    on_end = parse_trigger("on-end", {"EventPattern": pattern, "Target": target})
+    return replace(work, machines={**work.machines, AFTER: _one("After1", _task())}, bus=(on_end,))
 
 
 def _unlimited(seed: int) -> Workload:

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from eventmill.arn import Home
 from eventmill.machine.facts import Fact
+from eventmill.runtime.outbox import BUS
 from tests.simulation.disk import Disk
 from tests.simulation.outside import Outside
 from tests.simulation.sensor import CURSOR, NAME
@@ -150,7 +151,8 @@ class World:
 
     def _has_published(self) -> bool:
         cursor = self.disk.sensor_state.get((NAME, CURSOR))
-        return int(cursor or b"0") == len(self.workload.events)
+        told = [key for key, mark in self.disk.sensor_state.items() if key[0] == BUS and mark]
+        return int(cursor or b"0") == len(self.workload.events) and not told
 
     def _plan_disasters(self) -> None:
         plan, steady = self.chaos.plan, self.clock.steady

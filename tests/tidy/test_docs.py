@@ -114,8 +114,10 @@ def settings_entries() -> list[str]:
     """Every entry that `load_settings` asks for, as its calls of `take` name them."""
     tables = {"table": ""} | {
         name: f"{name}."
-        for name in ("server", "handlers", "concurrency", "objects", "retention", "audit")
+        for name in ("server", "handlers", "concurrency", "objects", "retention", "audit", "events")
     }
+    tables["sensors"] = "sensors."
+    tables["signature"] = "events.signatures.NAME."
     taken = [
         tables[node.func.value.id] + node.args[0].value
         for node in ast.walk(ast.parse(read("src/eventmill/runtime/settings.py")))
@@ -376,7 +378,11 @@ def test_definitions_in_documents_have_no_mistakes() -> None:
 
 
 def test_triggers_in_documents_have_no_mistakes(tmp_path: Path) -> None:
-    triggers = [block for block in blocks("json", "yaml") if "Source" in block.text]
+    triggers = [
+        block
+        for block in blocks("json", "yaml")
+        if "Target:" in block.text or "Source" in block.text
+    ]
     write_project(tmp_path, triggers)
     names = [
         parse_trigger(path.stem, load_document(path)).name
@@ -388,15 +394,18 @@ def test_triggers_in_documents_have_no_mistakes(tmp_path: Path) -> None:
 
 
 def test_settings_in_documents_have_no_mistakes(tmp_path: Path) -> None:
-    (block,) = blocks("toml")
+    written = blocks("toml")
+    settings = [
+        load_settings(write_project(tmp_path / str(number), [block]))
+        for number, block in enumerate(written)
+    ]
 
-    settings = load_settings(write_project(tmp_path, [block]))
-
-    assert settings.quotas != AWS_QUOTAS
+    assert any(each.quotas != AWS_QUOTAS for each in settings)
+    assert any(each.events.signatures for each in settings)
 
 
 def test_handlers_in_documents_are_found_and_compile(tmp_path: Path) -> None:
-    written = blocks("python")
+    written = [block for block in blocks("python") if "handler" in block.text]
     found = scan(write_project(tmp_path, written) / "handlers")
 
     assert found.problems == ()

@@ -24,6 +24,7 @@ WHICH_AND_WHY: Final = re.compile(
 CATCHES_EVERYTHING: Final = {
     "tests/conformance/report/attempts.py": "a case that trips us is told and costs itself only",
     "src/eventmill/api/app.py": "a mistake of ours costs one request, and is logged with its id",
+    "src/eventmill/runtime/supervisor.py": "a mistake of ours costs one sensor, told in the log",
     "src/eventmill/cli/main.py": "a mistake of ours is told in one line, not in a traceback",
     "src/eventmill/executors/answers.py": "reading what a handler returned may run its code",
     "src/eventmill/executors/calls.py": "a handler may raise anything; it costs its own call only",

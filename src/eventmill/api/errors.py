@@ -23,6 +23,16 @@ class ResourceNotFound(ServiceError):
     """There is nothing of this ARN."""
 
 
+class InvalidEvent(ServiceError):
+    """What was sent is no event."""
+
+
+class Unauthorized(ServiceError):
+    """A request is not signed as events of its source must be."""
+
+    http_status = 401
+
+
 class AccessDeniedException(ServiceError):
     """A web page that is not ours asked."""
 
@@ -77,6 +87,8 @@ _TYPES: Final[dict[type[ServiceError], str]] = {
     **{
         kind: f"{_CORAL}#{kind.__name__}"
         for kind in (
+            InvalidEvent,
+            Unauthorized,
             SerializationException,
             AccessDeniedException,
             NotFound,
@@ -89,6 +101,11 @@ _TYPES: Final[dict[type[ServiceError], str]] = {
         )
     },
 }
+
+
+def plain_error_body(error: ServiceError) -> dict[str, str]:
+    """The same for who speaks no AWS JSON."""
+    return {"error": type(error).__name__, "message": str(error)}
 
 
 def error_body(error: ServiceError) -> dict[str, str]:

@@ -26,14 +26,25 @@ COMMANDS: Final = {
     "test": ("eventmill.cli.commands.test:test", "Test workflows with mocks, in virtual time."),
     "graph": ("eventmill.cli.commands.graph:graph", "Draw a state machine, and what ran of it."),
     "start": ("eventmill.cli.commands.start:start", "Start an execution of a state machine."),
+    "emit": ("eventmill.cli.commands.emit:emit", "Put events on the bus."),
     "executions": (
         "eventmill.cli.commands.executions:executions",
         "List executions, or show one.",
+    ),
+    "events": ("eventmill.cli.commands.events:events", "List, show and send again events."),
+    "sensors": ("eventmill.cli.commands.sensors:sensors", "Show how the sensors are doing."),
+    "why": (
+        "eventmill.cli.commands.why:why",
+        "Tell what became of an event, or what led to an execution.",
     ),
     "history": ("eventmill.cli.commands.history:history", "Show the events of an execution."),
     "replay": (
         "eventmill.cli.commands.replay:replay",
         "Replay an execution to any event, or prove its steps.",
+    ),
+    "dead-letters": (
+        "eventmill.cli.commands.dead_letters:dead_letters",
+        "Show the events that a trigger could start nothing for.",
     ),
     "schedule": (
         "eventmill.cli.commands.schedule:schedule",

@@ -65,11 +65,14 @@ def _workers(system: System) -> str:
 
 def _watched(system: System) -> Iterator[str]:
     triggers = [each for watch in system.watches for each in watch.listeners.triggers]
+    triggers += system.bus.listeners.triggers
     for trigger in triggers[:_WATCHED_SHOWN_MAX]:
         source = trigger.source
         disabled = "" if trigger.enabled else "  (the trigger is disabled)"
         target = f"→ {_machine(trigger)}  by {trigger.name}"
-        if isinstance(source, FilesystemSource):
+        if source is None:
+            yield f"events on the bus {target}{disabled}"
+        elif isinstance(source, FilesystemSource):
             folder = _folder(system, source)
             missing = "" if folder.is_dir() else "  (this folder is missing)"
             yield f"{folder}  {source.shown} {target}{missing}{disabled}"
@@ -98,6 +101,7 @@ def _document(system: System, address: str) -> dict[str, Json]:
         "log": str(settings.log_path),
         "stateMachines": [workflow.name for workflow in system.project.workflows],
         "watches": [_watch_document(system, watch) for watch in system.watches],
+        "bus": [_trigger_document(each) for each in system.bus.listeners.triggers],
         "handlers": [*sorted(system.project.handlers.handlers)],
         "workers": 0 if settings.isolation == "inline" else settings.workers,
         "recovered": system.recovered,
@@ -106,16 +110,18 @@ def _document(system: System, address: str) -> dict[str, Json]:
 
 def _watch_document(system: System, watch: Watch) -> dict[str, Json]:
     source = watch.listeners.triggers[0].source
+    assert source is not None, "who watches has something to watch"
     return {
         **_source_document(system, source),
-        "triggers": [
-            {
-                "name": trigger.name,
-                "stateMachine": _machine(trigger),
-                "enabled": trigger.enabled,
-            }
-            for trigger in watch.listeners.triggers
-        ],
+        "triggers": [_trigger_document(trigger) for trigger in watch.listeners.triggers],
+    }
+
+
+def _trigger_document(trigger: Trigger) -> dict[str, Json]:
+    return {
+        "name": trigger.name,
+        "stateMachine": _machine(trigger),
+        "enabled": trigger.enabled,
     }
 
 

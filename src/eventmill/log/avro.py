@@ -56,6 +56,7 @@ TABLES: Final = (
     Table(record="Removing", name="removing", order="execution"),
     Table(record="Payload", name="payloads", order="digest", since=6),
     Table(record="PayloadUse", name="payload_uses", order="execution, digest", since=6),
+    Table(record="Delivery", name="deliveries", order="id", since=7),
 )
 
 _encode: Final = msgspec.msgpack.Encoder().encode

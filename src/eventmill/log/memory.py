@@ -9,12 +9,15 @@ from itertools import chain, islice
 from typing import TypeVar
 
 from eventmill.errors import AppendConflict, DuplicateEvent, LogUnavailable
+from eventmill.events import TriggerEvent
 from eventmill.log import records
 from eventmill.log.chain import GENESIS, Link, link
+from eventmill.log.memory_deliveries import MemoryDeliveries
 from eventmill.log.outcomes import awaited
-from eventmill.model import Payload, Payloads
+from eventmill.model import Payload, Payloads, encode_json
 from eventmill.ports import (
     ChildHistory,
+    DeliveryRow,
     ExecutionHistory,
     ExecutionRow,
     InboxEvent,
@@ -61,6 +64,7 @@ class MemoryEventLog:
         self._map_runs: dict[tuple[int, int], MapRunRow] = {}
         self._children: dict[tuple[int, int], list[int]] = {}  # in order of their indexes
         self._snapshots: dict[int, Snapshot] = {}
+        self._deliveries = MemoryDeliveries()
 
     def submit(self, transaction: Transaction, outcome: Outcome) -> None:
         """See `EventLog.submit`."""
@@ -210,15 +214,46 @@ class MemoryEventLog:
         return None if found is None else self._with_executions(found)
 
     async def inbox(
-        self, *, before_position: int | None = None, limit: int = 100
+        self,
+        *,
+        before_position: int | None = None,
+        limit: int = 100,
+        source: str | None = None,
+        event_id: str | None = None,
+        id_prefix: str | None = None,
     ) -> Sequence[InboxEvent]:
         """See `EventLog.inbox`."""
         newest_first = (
             self._with_executions(each)
             for each in reversed(self._inbox.values())
-            if before_position is None or each.position < before_position
+            if (before_position is None or each.position < before_position)
+            and source in (None, each.event.source)
+            and event_id in (None, each.event.id)
+            and each.event.id.startswith(id_prefix or "")
         )
         return list(islice(newest_first, limit))
+
+    async def deliveries(
+        self,
+        *,
+        event: tuple[str, str] | None = None,
+        trigger: str | None = None,
+        status: str | None = None,
+        before_id: int | None = None,
+        limit: int = 100,
+    ) -> Sequence[DeliveryRow]:
+        """See `EventLog.deliveries`."""
+        return self._deliveries.listed(event, trigger, status, before_id, limit)
+
+    async def due_deliveries(
+        self, now_ms: int, *, trigger: str | None = None, limit: int
+    ) -> Sequence[DeliveryRow]:
+        """See `EventLog.due_deliveries`."""
+        return self._deliveries.due(now_ms, trigger, limit)
+
+    async def waiting_triggers(self) -> Mapping[str, int]:
+        """See `EventLog.waiting_triggers`."""
+        return self._deliveries.waiting_triggers()
 
     async def stored_steps(self, *, after_position: int = 0) -> AsyncIterator[StoredStep]:
         """See `EventLog.stored_steps`."""
@@ -254,17 +289,16 @@ class MemoryEventLog:
             _encode(transaction)
         except ValueError as error:
             return error
-        event = transaction.event
-        if event is not None and (event.source, event.id) in self._inbox:
-            return DuplicateEvent(event.source, event.id)
-        arns: set[str] = set()
+        keys = [(event.source, event.id) for event in transaction.events]
+        if known := records.taken(keys, self._inbox.__contains__):
+            return DuplicateEvent(known)
+        arns = [row.arn for row in transaction.created]
+        if known_arns := records.taken(arns, self._ids.__contains__):
+            return records.arns_taken(known_arns)
         ends: dict[int, int] = {}
         for row in transaction.created:
-            if row.arn in self._ids or row.arn in arns:
-                return records.arn_taken(row.arn)
             if row.id in self._executions or row.id in ends:
                 return records.id_taken(row)
-            arns.add(row.arn)
             ends[row.id] = 0
         for step in transaction.steps:
             if step.execution not in ends:
@@ -281,8 +315,8 @@ class MemoryEventLog:
         return None
 
     def _apply(self, transaction: Transaction) -> None:
-        if transaction.event is not None:
-            self._receive(transaction)
+        for event in transaction.events:
+            self._receive(event, transaction.received_ms)
         for row in transaction.created:
             self._create(row)
         for step in transaction.steps:
@@ -299,14 +333,13 @@ class MemoryEventLog:
         for key, change in (transaction.map_run_changes or {}).items():
             new = {name: value for name, value in asdict(change).items() if value is not None}
             self._map_runs[key] = replace(self._map_runs[key], **new)
+        self._deliveries.store(transaction.deliveries)
         _store(self._timers, transaction.timers)
         _store(self._sensor_state, transaction.sensor_state)
         for digest, text in (transaction.definitions or {}).items():
             self._definitions.setdefault(digest, text)
 
-    def _receive(self, transaction: Transaction) -> None:
-        event, received_ms = transaction.event, transaction.received_ms
-        assert event is not None
+    def _receive(self, event: TriggerEvent, received_ms: int) -> None:
         stored = self._chain(0, 0, records.encode_event(event, received_ms))
         self._inbox[event.source, event.id] = InboxEvent(
             position=stored.position, event=event, received_ms=received_ms, executions={}
@@ -363,10 +396,12 @@ def _map_run_of(row: ExecutionRow) -> tuple[int, int] | None:
 
 def _encode(transaction: Transaction) -> None:
     """Raise ValueError for text that no durable log could hold."""
-    if transaction.event is not None:
-        records.encode_event(transaction.event, transaction.received_ms)
+    for event in transaction.events:
+        records.encode_event(event, transaction.received_ms)
     for row in transaction.created:
         records.encode_execution(row)
+    for delivery in transaction.deliveries:
+        encode_json([*delivery.event, delivery.trigger, delivery.reason])
     for text in (
         *chain(*(transaction.sensor_state or ())),
         *(transaction.definitions or {}).values(),

@@ -324,14 +324,33 @@ def event(connection: sqlite3.Connection, source: str, event_id: str) -> InboxEv
 
 
 def inbox(
-    connection: sqlite3.Connection, before_position: int | None, limit: int
+    connection: sqlite3.Connection,
+    before_position: int | None,
+    limit: int,
+    source: str | None = None,
+    event_id: str | None = None,
+    id_prefix: str | None = None,
 ) -> Sequence[InboxEvent]:
     """See `EventLog.inbox`."""
-    where, narrowed = (
-        ("", ()) if before_position is None else ("WHERE position < ?", (before_position,))
-    )
+    conditions, values = ["1"], list[int | str]()
+    if before_position is not None:
+        conditions.append("position < ?")
+        values.append(before_position)
+    if source is not None:
+        conditions.append("source = ?")
+        values.append(source)
+    # Ids are found in the index, which is much smaller than the table with its bodies.
+    if event_id is not None:
+        conditions.append("position IN (SELECT position FROM inbox WHERE event_id = ?)")
+        values.append(event_id)
+    if id_prefix is not None:
+        conditions.append(
+            "position IN (SELECT position FROM inbox WHERE substr(event_id, 1, ?) = ?)"
+        )
+        values += (len(id_prefix), id_prefix)
     found = connection.execute(
-        f"{_EVENT} {where} ORDER BY position DESC LIMIT ?", (*narrowed, limit)
+        f"{_EVENT} WHERE {' AND '.join(conditions)} ORDER BY position DESC LIMIT ?",
+        (*values, limit),
     ).fetchall()
     return [_received(connection, each) for each in found]
 

@@ -5,7 +5,8 @@ elements to an event's, at the end; an execution's is made anew from its columns
 so it stays as it is.
 """
 
-from typing import Any, Final
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Final, TypeVar
 
 import msgspec
 
@@ -13,6 +14,8 @@ from eventmill.errors import ExecutionAlreadyExists, ExecutionDoesNotExist
 from eventmill.events import TriggerEvent
 from eventmill.model import Json
 from eventmill.ports import ExecutionRow
+
+_K = TypeVar("_K")
 
 
 class _StoredEvent(msgspec.Struct, array_like=True):
@@ -27,8 +30,12 @@ class _StoredEvent(msgspec.Struct, array_like=True):
     received_ms: int
 
 
+class _PublishedEvent(_StoredEvent, array_like=True):
+    sensor: str = ""
+
+
 _encode: Final = msgspec.json.Encoder().encode
-_decode_event: Final = msgspec.json.Decoder(_StoredEvent).decode
+_decode_event: Final = msgspec.json.Decoder(_PublishedEvent).decode
 
 
 def encode_event(event: TriggerEvent, received_ms: int) -> bytes:
@@ -37,16 +44,20 @@ def encode_event(event: TriggerEvent, received_ms: int) -> bytes:
     Raises:
         ValueError: It has text that UTF-8 cannot hold, or is nested too deeply.
     """
-    stored = _StoredEvent(
-        id=event.id,
-        source=event.source,
-        detail_type=event.detail_type,
-        at_ms=event.at_ms,
-        account=event.account,
-        region=event.region,
-        detail=event.detail,
-        resources=event.resources,
-        received_ms=received_ms,
+    named: dict[str, Any] = {
+        "id": event.id,
+        "source": event.source,
+        "detail_type": event.detail_type,
+        "at_ms": event.at_ms,
+        "account": event.account,
+        "region": event.region,
+        "detail": event.detail,
+        "resources": event.resources,
+        "received_ms": received_ms,
+    }
+    # Without a sensor the form is that of earlier versions.
+    stored = (
+        _PublishedEvent(**named, sensor=event.sensor) if event.sensor else _StoredEvent(**named)
     )
     try:
         return _encode(stored)
@@ -73,6 +84,7 @@ def decode_event(body: bytes) -> tuple[TriggerEvent, int]:
         region=stored.region,
         detail=stored.detail,
         resources=stored.resources,
+        sensor=stored.sensor,
     )
     return event, stored.received_ms
 
@@ -101,9 +113,20 @@ def encode_execution(row: ExecutionRow) -> bytes:
     return _encode(settled)
 
 
-def arn_taken(arn: str) -> ExecutionAlreadyExists:
-    """The refusal of a new execution whose ARN another one has, in AWS's words."""
-    return ExecutionAlreadyExists(f"Execution Already Exists: '{arn}'")
+def taken(keys: Iterable[_K], is_there: Callable[[_K], bool]) -> list[_K]:
+    """Those of the keys that are there, or that stand in `keys` a second time; each once."""
+    seen: set[_K] = set()
+    found: dict[_K, None] = {}
+    for key in keys:
+        if key in seen or is_there(key):
+            found[key] = None
+        seen.add(key)
+    return list(found)
+
+
+def arns_taken(arns: Sequence[str]) -> ExecutionAlreadyExists:
+    """The refusal of new executions whose ARNs others have, in AWS's words."""
+    return ExecutionAlreadyExists(f"Execution Already Exists: '{arns[0]}'", arns=arns)
 
 
 def id_taken(row: ExecutionRow) -> ExecutionAlreadyExists:

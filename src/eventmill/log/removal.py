@@ -32,6 +32,14 @@ WHERE execution IN (SELECT execution FROM removing) ORDER BY execution, step LIM
 _EVENTS: Final = f"""
 SELECT position, hash FROM inbox WHERE position IN {_GIVEN} AND NOT EXISTS (
     SELECT 1 FROM executions WHERE event_source = inbox.source AND event_id = inbox.event_id
+) AND NOT EXISTS (
+    SELECT 1 FROM deliveries
+    WHERE event_source = inbox.source AND event_id = inbox.event_id AND status = 'WAITING'
+)
+"""
+_DELIVERIES: Final = f"""
+DELETE FROM deliveries WHERE (event_source, event_id) IN (
+    SELECT source, event_id FROM inbox WHERE position IN {_GIVEN}
 )
 """
 _SUPERSEDED: Final = """
@@ -133,11 +141,11 @@ def remove(
 ) -> Removed:
     """Remove executions by id and events by position, within the transaction that is open.
 
-    A running execution stays, and so does an event while an execution it started is there. Of the
-    steps of executions that were removed, now or before, at most `steps_max` go, and then some MiB
-    of their payloads; call again until nothing is removed. Removals before a position go, at most
-    as many, when they state no gap any more. What goes lies before a checkpoint, which is made when
-    it is missing.
+    A running execution stays, and so does an event while an execution it started is there or a
+    delivery of it waits; its other deliveries go with it. Of the steps of executions that were
+    removed, now or before, at most `steps_max` go, and then some MiB of their payloads; call again
+    until nothing is removed. Removals before a position go, at most as many, when they state no gap
+    any more. What goes lies before a checkpoint, which is made when it is missing.
     """
     connection = writer.connection
     ended = connection.execute(_EXECUTIONS, (json.dumps(executions),)).fetchall()
@@ -156,6 +164,8 @@ def remove(
     if rows[-1][0] > last_position(connection):
         # Its counts cannot be made up for once rows are gone.
         store_checkpoint(writer, at_ms, sign)
+    gone_events = [position for position, _ in going["inbox"]]
+    connection.execute(_DELIVERIES, (json.dumps(gone_events),))
     for table, gone in going.items():
         _delete(connection, table, "position", [position for position, _ in gone])
     for table in ("map_runs", "timers"):

@@ -58,6 +58,9 @@ _RECEIVED: Final = """
 SELECT position FROM inbox
 WHERE position > :after AND position < :bound AND received_ms < :before_ms AND NOT EXISTS (
     SELECT 1 FROM executions WHERE event_source = inbox.source AND event_id = inbox.event_id
+) AND NOT EXISTS (
+    SELECT 1 FROM deliveries
+    WHERE event_source = inbox.source AND event_id = inbox.event_id AND status = 'WAITING'
 )
 ORDER BY position LIMIT :limit
 """

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final, Self, TypeVar
 
 from eventmill.errors import LogUnavailable
-from eventmill.log import lock, queries, snapshots
+from eventmill.log import deliveries, lock, queries, snapshots
 from eventmill.log.checkpoints import Checkpoint, Sign, store_checkpoint
 from eventmill.log.connection import Connection, connected
 from eventmill.log.database import open_for_reading, open_for_writing
@@ -19,6 +19,7 @@ from eventmill.log.outcomes import awaited
 from eventmill.log.writer import Writer
 from eventmill.ports import (
     ChildHistory,
+    DeliveryRow,
     ExecutionHistory,
     ExecutionRow,
     InboxEvent,
@@ -229,10 +230,41 @@ class SqliteEventLog:
         return await self._reader.run(queries.event, source, event_id)
 
     async def inbox(
-        self, *, before_position: int | None = None, limit: int = 100
+        self,
+        *,
+        before_position: int | None = None,
+        limit: int = 100,
+        source: str | None = None,
+        event_id: str | None = None,
+        id_prefix: str | None = None,
     ) -> Sequence[InboxEvent]:
         """See `EventLog.inbox`."""
-        return await self._reader.run(queries.inbox, before_position, limit)
+        return await self._reader.run(
+            queries.inbox, before_position, limit, source, event_id, id_prefix
+        )
+
+    async def deliveries(
+        self,
+        *,
+        event: tuple[str, str] | None = None,
+        trigger: str | None = None,
+        status: str | None = None,
+        before_id: int | None = None,
+        limit: int = 100,
+    ) -> Sequence[DeliveryRow]:
+        """See `EventLog.deliveries`."""
+        ask = deliveries.listed
+        return await self._reader.run(ask, event, trigger, status, before_id, limit)
+
+    async def due_deliveries(
+        self, now_ms: int, *, trigger: str | None = None, limit: int
+    ) -> Sequence[DeliveryRow]:
+        """See `EventLog.due_deliveries`."""
+        return await self._reader.run(deliveries.due, now_ms, trigger, limit)
+
+    async def waiting_triggers(self) -> Mapping[str, int]:
+        """See `EventLog.waiting_triggers`."""
+        return await self._reader.run(deliveries.waiting_triggers)
 
     async def stored_steps(self, *, after_position: int = 0) -> AsyncIterator[StoredStep]:
         """See `EventLog.stored_steps`."""

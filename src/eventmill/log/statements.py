@@ -10,7 +10,7 @@ from typing import Final, TypeAlias
 
 from eventmill.log import snapshots
 from eventmill.model import Payload, Payloads
-from eventmill.ports import ExecutionRow, MapRunChange, MapRunRow, Snapshot
+from eventmill.ports import DeliveryRow, ExecutionRow, MapRunChange, MapRunRow, Snapshot
 
 Cell: TypeAlias = "int | float | str | bytes | None"
 
@@ -76,6 +76,16 @@ _REMEMBER: Final = Bulk(
     " ON CONFLICT (sensor, key) DO UPDATE SET value = excluded.value",
 )
 _FORGET: Final = Bulk("DELETE FROM sensor_state WHERE (sensor, key) IN (VALUES ", "(?, ?)", ")")
+_DECIDE: Final = Bulk(
+    "INSERT INTO deliveries (event_source, event_id, trigger, status, reason, attempts, since_ms, "
+    "due_ms, decided_ms, execution, dedup_key, content_key, content) VALUES ",
+    "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+    " ON CONFLICT (event_source, event_id, trigger) DO UPDATE SET status = excluded.status, "
+    "reason = excluded.reason, attempts = excluded.attempts, since_ms = excluded.since_ms, "
+    "due_ms = excluded.due_ms, decided_ms = excluded.decided_ms, "
+    "execution = excluded.execution, dedup_key = excluded.dedup_key, "
+    "content_key = excluded.content_key, content = excluded.content",
+)
 _REMOVE_SNAPSHOTS: Final = Bulk("DELETE FROM snapshots WHERE execution IN (", "?", ")")
 _INSERT_DEFINITIONS: Final = Bulk(
     "INSERT INTO definitions (digest, text) VALUES ", "(?, ?)", " ON CONFLICT (digest) DO NOTHING"
@@ -92,6 +102,7 @@ class Rows:
 
     __slots__ = (
         "definitions",
+        "deliveries",
         "events",
         "executions",
         "finished",
@@ -116,6 +127,7 @@ class Rows:
         self.sensor_state: dict[tuple[str, str], bytes | None] = {}
         self.definitions: dict[str, str] = {}
         self.snapshots: list[Snapshot] = []
+        self.deliveries: list[Cell] = []
         self.payloads: dict[str, Payload] = {}
         self.payload_uses: dict[tuple[int, str], None] = {}
 
@@ -159,6 +171,23 @@ class Rows:
             row.items,
         )
 
+    def add_delivery(self, row: DeliveryRow) -> None:
+        """Add a delivery, or what is new about it."""
+        self.deliveries += (
+            *row.event,
+            row.trigger,
+            row.status,
+            row.reason,
+            row.attempts,
+            row.since_ms,
+            row.due_ms,
+            row.decided_ms,
+            row.execution,
+            row.dedup_key,
+            row.content_key,
+            row.content,
+        )
+
     def add_payloads(self, execution: int, payloads: Payloads) -> None:
         """Add payloads that a step of an execution refers to."""
         self.payloads.update(payloads)
@@ -187,6 +216,7 @@ class Rows:
             _INSERT_DEFINITIONS.run(
                 connection, [cell for pair in self.definitions.items() for cell in pair]
             )
+        _DECIDE.run(connection, self.deliveries)
         if self.payloads:
             self._store_payloads(connection)
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 from eventmill.errors import AppendConflict, DuplicateEvent, EventmillError
+from eventmill.events import TriggerEvent
 from eventmill.faults import point
 from eventmill.log import queries, records
 from eventmill.log.chain import GENESIS, REMOVAL_STEP, link
@@ -170,8 +171,8 @@ class Writer:
             raise
 
     def _add(self, transaction: Transaction, rows: Rows) -> None:
-        if transaction.event is not None:
-            self._add_event(transaction, rows)
+        for event in transaction.events:
+            self._add_event(event, transaction.received_ms, rows)
         for row in transaction.created:
             assert row.id > 0, "the chain links events of the inbox as execution 0"
             self._link(row.id, 0, records.encode_execution(row))
@@ -200,13 +201,13 @@ class Writer:
             rows.map_run_changes += transaction.map_run_changes.items()
         if transaction.snapshots:
             rows.snapshots += transaction.snapshots
+        for delivery in transaction.deliveries:
+            rows.add_delivery(delivery)
         if transaction.definitions:
             for digest, text in transaction.definitions.items():
                 rows.definitions.setdefault(digest, text)
 
-    def _add_event(self, transaction: Transaction, rows: Rows) -> None:
-        event, received_ms = transaction.event, transaction.received_ms
-        assert event is not None
+    def _add_event(self, event: TriggerEvent, received_ms: int, rows: Rows) -> None:
         body = records.encode_event(event, received_ms)
         self._link(0, 0, body)
         rows.events += (self._position, event.source, event.id, received_ms, body, self._hash)
@@ -232,19 +233,20 @@ class Writer:
         """What to tell about a transaction refused with `error`, whose traces are gone."""
         if isinstance(error, (ValueError, OverflowError)):
             return error
-        event = transaction.event
-        if event is not None and self._exists(
-            "inbox WHERE source = ? AND event_id = ?", event.source, event.id
+        keys = [(event.source, event.id) for event in transaction.events]
+        if known := records.taken(
+            keys, lambda key: self._exists("inbox WHERE source = ? AND event_id = ?", *key)
         ):
-            return DuplicateEvent(event.source, event.id)
-        arns: set[str] = set()
+            return DuplicateEvent(known)
+        arns = [row.arn for row in transaction.created]
+        if known_arns := records.taken(
+            arns, lambda arn: self._exists("executions WHERE arn = ?", arn)
+        ):
+            return records.arns_taken(known_arns)
         ids: set[int] = set()
         for row in transaction.created:
-            if row.arn in arns or self._exists("executions WHERE arn = ?", row.arn):
-                return records.arn_taken(row.arn)
             if row.id in ids or self._exists("executions WHERE id = ?", row.id):
                 return records.id_taken(row)
-            arns.add(row.arn)
             ids.add(row.id)
         return error
 

@@ -136,6 +136,7 @@ class _Compilation:
             accepts=_any_of(tests),
             may_be_absent=may_be_absent,
             anchors=None if self.mistakes else anchors_of(values),
+            wanted=values,
         )
 
 

@@ -5,7 +5,7 @@ value. Elements of arrays are values of the array's own name. Two fields that co
 the same array belong together only when they come from the same element ("array consistency").
 """
 
-from collections.abc import Container, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, TypeAlias
 
 from eventmill.model import Json, record
@@ -17,6 +17,11 @@ _Place: TypeAlias = Mapping[int, int]
 Fields: TypeAlias = dict[str, list[tuple[Json, _Place]]]
 
 _NOWHERE: _Place = {}
+
+Ways: TypeAlias = Mapping[str, Mapping[str, str]]
+"""The name of an object to the keys that lead on from it, each with the name that it leads to."""
+
+_NO_WAY: Mapping[str, str] = {}
 
 
 @record
@@ -30,6 +35,7 @@ class FieldTest:
     accepts: ValueTest
     may_be_absent: bool
     anchors: Sequence[Anchor] | None = None
+    wanted: Sequence[Json] = ()  # as the pattern has it
 
 
 Alternative: TypeAlias = Sequence[FieldTest]
@@ -53,12 +59,18 @@ class Matcher:
         return any(_hold(tests, fields) for tests in self.alternatives)
 
 
-def ways_to(names: Iterable[str]) -> frozenset[str]:
-    """These dotted names, and all that leads to them."""
-    return frozenset(name[:end] for name in names for end in (*_dots(name), len(name)))
+def ways_to(names: Iterable[str]) -> Ways:
+    """What leads from the whole event to the fields with these dotted names."""
+    ways: dict[str, dict[str, str]] = {}
+    for reached in {name[:end] for name in names for end in (*_dots(name), len(name))}:
+        # A key may have dots itself, so any part of a name may be one.
+        ways.setdefault("", {})[reached] = reached
+        for dot in _dots(reached):
+            ways.setdefault(reached[:dot], {})[reached[dot + 1 :]] = reached
+    return ways
 
 
-def fields_of(envelope: dict[str, Json], ways: Container[str]) -> tuple[Fields, bool]:
+def fields_of(envelope: dict[str, Json], ways: Ways) -> tuple[Fields, bool]:
     """The fields of an event that `ways` lead to, and whether any lies in an array of objects."""
     fields: Fields = {}
     arrays = 0
@@ -67,10 +79,11 @@ def fields_of(envelope: dict[str, Json], ways: Container[str]) -> tuple[Fields, 
     while waiting:
         name, value, place = waiting.pop()
         if isinstance(value, dict):
-            for key, child in value.items():
-                child_name = f"{name}.{key}" if name else key
-                if child_name in ways:
-                    waiting.append((child_name, child, place))
+            onward = ways.get(name, _NO_WAY)
+            # There may be many patterns, or many fields that none of them names.
+            for key in onward if len(onward) < len(value) else value:
+                if key in onward and key in value:
+                    waiting.append((onward[key], value[key], place))
         elif isinstance(value, list):
             arrays += 1
             for index, element in enumerate(value):

@@ -63,6 +63,10 @@ class Catalog:
         except KeyError:
             raise StateMachineDoesNotExist(f"State Machine Does Not Exist: '{arn}'") from None
 
+    def execution_arn(self, machine: Machine, name: str) -> str:
+        """The ARN of an execution of this state machine."""
+        return self._home.execution(machine.name, name)
+
     def processor(self, state_machine_arn: str, label: str, text: str) -> Machine:
         """What the children of the Map with this label run, in the state machine of this ARN."""
         digest = sha256(text.encode()).hexdigest()

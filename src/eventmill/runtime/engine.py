@@ -22,13 +22,23 @@ from eventmill.machine.facts import Fact, StopExecution, TimeReached
 from eventmill.machine.history import HistoryEvent
 from eventmill.machine.transition import Step, advance, outstanding
 from eventmill.model import Quotas
-from eventmill.ports import Clock, Datasets, EventLog, ExecutionRow, StepRow, Transaction
+from eventmill.ports import (
+    Clock,
+    Datasets,
+    DeliveryRow,
+    EventLog,
+    ExecutionRow,
+    Outcome,
+    StepRow,
+    Transaction,
+)
 from eventmill.runtime.admission import Admission, weight_of
 from eventmill.runtime.catalog import Catalog
 from eventmill.runtime.ends import Ends
 from eventmill.runtime.loading import Live, Loading, Taken, Told
 from eventmill.runtime.map_run_rows import map_runs_begun, map_runs_changed
 from eventmill.runtime.map_runs import ChildStart, MapRuns
+from eventmill.runtime.outbox import Outbox
 from eventmill.runtime.places import Places
 from eventmill.runtime.snapshots import SnapshotRule
 from eventmill.runtime.starting import Start, Starting, seeds, weight
@@ -83,6 +93,7 @@ class Engine:
         weight_max: int = _WEIGHT_MAX,
         snapshot_rule: SnapshotRule | None = None,
         places: Places | None = None,
+        outbox: Outbox | None = None,
     ) -> None:
         """Take the parts; nothing runs before `recover`.
 
@@ -90,11 +101,12 @@ class Engine:
         random numbers are drawn from. One that only waits leaves memory, unless it is due within
         `stay_ms`; with None all of them stay. With `weight_max` executions in memory (one of
         160 KiB counts as eleven) a start waits. `snapshot_rule` says when to store them as they
-        are, `places` which of them may act.
+        are, `places` which of them may act, `outbox` what they tell the bus.
         """
         self._events = log
         self._clock = clock
         self._listener = listener
+        self._outbox = outbox
         self._stay_ms = stay_ms
         self._snapshot_rule = snapshot_rule or SnapshotRule()
         self._admission = Admission(weight_max)
@@ -115,6 +127,7 @@ class Engine:
             new_seed=new_seed or seeds(),
             timer=self._timer,
             began=self._began,
+            outbox=outbox,
         )
         self._recovery: asyncio.Task[None] | None = None
         self._is_closed = False
@@ -141,27 +154,32 @@ class Engine:
         """How many executions are in memory."""
         return len(self._live)
 
+    def now_ms(self) -> int:
+        """Now, by the clock of the executions."""
+        return self._clock.now_ms()
+
     # Starting
 
     async def start(
         self,
         starts: Sequence[Start],
         *,
-        event: TriggerEvent | None = None,
+        events: Sequence[TriggerEvent] = (),
         sensor_state: Mapping[tuple[str, str], bytes | None] | None = None,
+        deliveries: Sequence[DeliveryRow] = (),
     ) -> Sequence[ExecutionRow]:
-        """Begin executions, in one commit with the event that causes them; return after it.
+        """Begin executions, in one commit with the events that cause them; return after it.
 
         While memory holds as many executions as it may, this waits until some of them have ended
         or wait for their time. Who stops waiting for the commit does not stop it.
 
         Raises:
-            DuplicateEvent: The event has started its executions already.
-            ExecutionAlreadyExists: A name is taken.
+            DuplicateEvent: Some of the events have started their executions already.
+            ExecutionAlreadyExists: Some names are taken.
             LogUnavailable: The disk refuses; nothing was started.
         """
         await self._admission.enter(weight(starts))
-        return await self._starting.start(starts, event, sensor_state)
+        return await self._starting.start(starts, events, sensor_state, deliveries)
 
     async def _start_children(self, children: Sequence[ChildStart]) -> Sequence[ExecutionRow]:
         starts = [
@@ -252,6 +270,9 @@ class Engine:
         due_ms, status = self._timer(live), live.execution.status
         body, payloads = encode_step(now_ms, step.fact, step.events)
         live.tail_bytes += len(body)
+        notice = None
+        if status != RUNNING and self._outbox is not None:
+            notice = self._outbox.ended(live.row, live.execution)
         transaction = Transaction(
             steps=(StepRow(execution=live.id, step=live.step, body=body, payloads=payloads),),
             finished=None if status == RUNNING else {live.id: (status, now_ms)},
@@ -261,9 +282,13 @@ class Engine:
             snapshots=()
             if status != RUNNING
             else self._snapshot_rule.taken(live, leaves=due_ms is not None),
+            sensor_state=None if notice is None else notice.marks,
         )
         live.timer_ms = due_ms
-        self._events.submit(transaction, partial(self._committed, live, step, taken))
+        outcome: Outcome = partial(self._committed, live, step, taken)
+        if notice is not None:
+            outcome = notice.ahead_of(outcome)
+        self._events.submit(transaction, outcome)
 
     def _old_news(self, live: Live, fact: Fact, taken: Taken) -> None:
         """Answer a fact that changes nothing, once all that makes it old news is durable."""

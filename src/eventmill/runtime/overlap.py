@@ -13,7 +13,7 @@ Only executions that events have started count, not those that somebody starts b
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
-from typing import Final, TypeAlias
+from typing import Any, Final, TypeAlias, TypeVar
 
 from eventmill.errors import (
     ExecutionAlreadyExists,
@@ -31,6 +31,8 @@ from eventmill.triggers.overlap import ALLOW, BUFFER_ONE, CANCEL_OTHER
 from eventmill.triggers.trigger import Trigger
 
 _log: Final = logging.getLogger(__name__)
+
+_T = TypeVar("_T")
 
 SKIPPED_KEPT_MAX: Final = 1_000
 _BUFFERED: Final = "buffered-"
@@ -77,7 +79,7 @@ class _Lane:
 
 
 class Verdict:
-    """What was decided about the starts of one event, until it is known to be durable or not."""
+    """What was decided about the starts of some events, until it is known to be durable or not."""
 
     def __init__(self) -> None:
         self.starts: list[Start] = []  # in order
@@ -101,7 +103,7 @@ class Overlaps:
         self._engine = engine
         self._start_of = start_of
         self._lanes: dict[str, _Lane] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Task[Any]] = set()
 
     async def recover(self, triggers: Iterable[Trigger], clock: Clock) -> None:
         """Find out what runs, and go on where the last server ended; before any event comes."""
@@ -115,8 +117,8 @@ class Overlaps:
             self._next(lane)
         self._lanes = lanes
 
-    def admit(self, wished: Iterable[tuple[Trigger, Start]], event: TriggerEvent) -> Verdict:
-        """Decide about what an event would start; `confirm` or `withdraw` must follow."""
+    def admit(self, wished: Iterable[tuple[Trigger, Start]]) -> Verdict:
+        """Decide about what events would start; `confirm` or `withdraw` must follow."""
         verdict = Verdict()
         for trigger, start in wished:
             lane = self._lanes.get(trigger.name)
@@ -128,13 +130,13 @@ class Overlaps:
                     verdict.begun.append((lane, start))
                 verdict.starts.append(start)
             elif trigger.overlap == BUFFER_ONE and not lane.waiting:
-                key, told = _decision(lane, _BUFFERED, event)
+                key, told = _decision(lane, _BUFFERED, start)
                 waiting = _Waiting(start, key, is_durable=False)
                 lane.waiting.append(waiting)
                 verdict.waiting.append((lane, waiting))
                 verdict.state[lane.memory, key] = told
             else:
-                key, told = _decision(lane, _SKIPPED, event)
+                key, told = _decision(lane, _SKIPPED, start)
                 verdict.state[lane.memory, key] = told
         return verdict
 
@@ -170,12 +172,12 @@ class Overlaps:
             for lane in self._lanes.values()
         )
 
-    async def carry_through(self, work: Coroutine[None, None, None]) -> None:
+    async def carry_through(self, work: Coroutine[None, None, _T]) -> _T:
         """Do work to its end, also when nobody waits for it any more."""
         task = self._spawn(work)
         # Whoever has gone does not hear what went wrong.
         task.add_done_callback(lambda done: done.cancelled() or done.exception())
-        await asyncio.shield(task)
+        return await asyncio.shield(task)
 
     async def close(self) -> None:
         """End; what waits is in the log."""
@@ -276,17 +278,18 @@ class Overlaps:
                 continue
             lane.waiting.append(_Waiting(start, key, is_durable=True))
 
-    def _spawn(self, work: Coroutine[None, None, None]) -> "asyncio.Task[None]":
+    def _spawn(self, work: Coroutine[None, None, _T]) -> "asyncio.Task[_T]":
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task
 
 
-def _decision(lane: _Lane, kind: str, event: TriggerEvent) -> tuple[str, bytes]:
+def _decision(lane: _Lane, kind: str, start: Start) -> tuple[str, bytes]:
     """The key and the text of what is remembered of an event that starts nothing now."""
+    assert start.cause is not None
     lane.decided += 1
-    told: Json = [lane.decided, event.source, event.id, next(reversed(lane.taken))]
+    told: Json = [lane.decided, *start.cause, next(reversed(lane.taken))]
     return f"{kind}{lane.decided % SKIPPED_KEPT_MAX:03}", encode_json(told)
 
 

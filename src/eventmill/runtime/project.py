@@ -1,7 +1,9 @@
 """A project on disk: its workflow files, triggers and handlers, read and checked together."""
 
+import os
 import re
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -14,6 +16,7 @@ from eventmill.model import Json, Quotas, decode_json, record
 from eventmill.runtime.documents import YAML_SUFFIXES, Document, read_document
 from eventmill.runtime.findings import ERROR, Finding, from_diagnostic, from_line
 from eventmill.runtime.settings import SETTINGS_FILE, Settings
+from eventmill.triggers.kafka import KafkaSource
 from eventmill.triggers.sources import Source
 from eventmill.triggers.trigger import InvalidTrigger, Trigger, parse_trigger
 
@@ -190,12 +193,22 @@ def _load_triggers(settings: Settings, machines: set[str]) -> tuple[list[Trigger
     for path in paths:
         trigger, found = check_trigger(path, machines)
         findings += found
-        if trigger is not None:
-            triggers.append(trigger)
+        if trigger is None:
+            continue
+        trigger = _located(trigger)
+        triggers.append(trigger)
+        if trigger.source is not None:
             source, first = sources.setdefault(trigger.source.name, (trigger.source, path))
             if source != trigger.source:
                 findings.append(_at_odds(path, first, trigger.source))
     return triggers, findings
+
+
+def _located(trigger: Trigger) -> Trigger:
+    """The trigger, with the brokers that the environment names where it is to name them."""
+    if isinstance(trigger.source, KafkaSource):
+        return replace(trigger, source=trigger.source.located(os.environ))
+    return trigger
 
 
 def _at_odds(path: Path, first: Path, source: Source) -> Finding:

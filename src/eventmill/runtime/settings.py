@@ -15,6 +15,11 @@
 | `objects.s3` | `false` | buckets are those of S3, not folders |
 | `objects.endpoint` | Amazon's | the URL of another server that speaks S3's protocol |
 | `objects.region` | where boto3 finds it | the region of S3 |
+| `events.body_bytes_max` | `1048576` | how large the body of a request with events may be |
+| `events.hops_max` | `16` | how many executions in a row may start each other by events |
+| `events.signatures` | none | sources → how requests that bring their events must be signed |
+| `sensors.stuck_seconds` | `300` | how long a sensor may be silent that should not be |
+| `sensors.restart_seconds_max` | `30` | the longest pause before a failed sensor is started again |
 | `retention.*` | for ever | how long executions and events are kept, and how large the log may be |
 | `audit.*` | `10000`, none | `checkpoint_rows`: a checkpoint after so many; `key`: to sign it |
 | `quotas.*` | AWS's | `history_events_max`, `payload_bytes_max`, `definition_bytes_max`, … |
@@ -22,7 +27,7 @@
 
 import os
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import field, fields
 from difflib import get_close_matches
 from pathlib import Path
@@ -33,6 +38,7 @@ from eventmill.arn import Home
 from eventmill.errors import SettingsError
 from eventmill.log.retention import Limits
 from eventmill.model import Quotas, record
+from eventmill.runtime.signatures import SCHEMES, Signature
 
 SETTINGS_FILE: Final = "eventmill.toml"
 
@@ -56,6 +62,23 @@ class Concurrency:
 
 
 @record
+class EventSettings:
+    """What comes over HTTP, and how far events that executions cause may lead."""
+
+    body_bytes_max: int = 1_048_576
+    hops_max: int = 16
+    signatures: Mapping[str, Signature] = field(default_factory=dict)
+
+
+@record
+class SensorSettings:
+    """How sensors are watched over."""
+
+    stuck_seconds: int = 300
+    restart_seconds_max: int = 30
+
+
+@record
 class Settings:
     """How a project wants to be run. Paths are absolute."""
 
@@ -74,6 +97,8 @@ class Settings:
     checkpoint_rows: int = 10_000
     checkpoint_key: Path | None = None
     concurrency: Concurrency = Concurrency()
+    events: EventSettings = EventSettings()
+    sensors: SensorSettings = SensorSettings()
 
     @property
     def log_path(self) -> Path:
@@ -104,7 +129,9 @@ def load_settings(project: Path) -> Settings:
     server, handlers = table.table("server"), table.table("handlers")
     objects, quotas = table.table("objects"), table.table("quotas")
     retention, audit = table.table("retention"), table.table("audit")
-    concurrency = table.table("concurrency")
+    concurrency, events = table.table("concurrency"), table.table("events")
+    signatures, sensors = events.table("signatures"), table.table("sensors")
+    signed = signatures.tables()
     settings = Settings(
         project=project,
         data=project / table.take("data", ".eventmill", _text),
@@ -138,21 +165,52 @@ def load_settings(project: Path) -> Settings:
             executions=concurrency.take("executions", {}, _limits),
             handlers=concurrency.take("handlers", {}, _limits),
         ),
+        events=_event_settings(events, signed),
+        sensors=_sensor_settings(sensors),
     )
     if settings.objects.s3:
         objects.refuse("folder", "buckets are in a folder or in S3, not in both")
     else:
         objects.refuse("region", "only S3 has one; set objects.s3 or objects.endpoint")
-    tables = (table, server, handlers, objects, quotas, retention, audit, concurrency)
+    tables = (table, server, handlers, objects, quotas, retention, audit, concurrency, events)
+    _refuse_problems(project, (*tables, signatures, sensors, *signed.values()))
+    return settings
+
+
+def _refuse_problems(project: Path, tables: Iterable["_Table"]) -> None:
     if problems := [problem for each in tables for problem in each.problems()]:
         file = project / SETTINGS_FILE
         raise SettingsError("\n".join(f"{file}: {problem}" for problem in problems))
-    return settings
 
 
 def _quotas(table: "_Table") -> Quotas:
     taken = {each.name: table.take(each.name, each.default, _positive) for each in fields(Quotas)}
     return Quotas(**taken)
+
+
+def _sensor_settings(sensors: "_Table") -> SensorSettings:
+    return SensorSettings(
+        stuck_seconds=sensors.take("stuck_seconds", 300, _positive),
+        restart_seconds_max=sensors.take("restart_seconds_max", 30, _positive),
+    )
+
+
+def _event_settings(events: "_Table", signed: "Mapping[str, _Table]") -> EventSettings:
+    return EventSettings(
+        body_bytes_max=events.take("body_bytes_max", 1_048_576, _positive),
+        hops_max=events.take("hops_max", 16, _positive),
+        signatures={name: _signature(each) for name, each in signed.items()},
+    )
+
+
+def _signature(signature: "_Table") -> Signature:
+    for name in ("scheme", "secret_from"):
+        signature.require(name)
+    return Signature(
+        scheme=signature.take("scheme", SCHEMES[0], _scheme),
+        secret_from=signature.take("secret_from", "", _text),
+        tolerance_seconds=signature.take("tolerance_seconds", 300, _positive),
+    )
 
 
 def _read(path: Path) -> Mapping[str, Any]:
@@ -177,9 +235,18 @@ class _Table:
         self._known.append(name)
         entries = self._entries.get(name, {})
         if not isinstance(entries, dict):
-            self._problems.append(f"{name} must be a table: [{name}]")
+            path = f"{self._prefix}{name}"
+            self._problems.append(f"{path} must be a table: [{path}]")
             entries = {}
-        return _Table(entries, f"{name}.")
+        return _Table(entries, f"{self._prefix}{name}.")
+
+    def tables(self) -> "dict[str, _Table]":
+        return {name: self.table(name) for name in self._entries}
+
+    def require(self, name: str) -> None:
+        """Make it a mistake if the entry `name` is missing."""
+        if name not in self._entries:
+            self._problems.append(f"{self._prefix}{name} is missing")
 
     def take(self, name: str, default: Any, check: Callable[[Any], Any]) -> Any:
         self._known.append(name)
@@ -276,6 +343,12 @@ def _url(value: Any) -> str:
 def _isolation(value: Any) -> str:
     if value not in ("workers", "inline"):
         raise ValueError('"workers" or "inline"')
+    return str(value)
+
+
+def _scheme(value: Any) -> str:
+    if value not in SCHEMES:
+        raise ValueError(f"one of {', '.join(SCHEMES)}")
     return str(value)
 
 

@@ -14,11 +14,21 @@ from eventmill.machine.execution import RUNNING
 from eventmill.machine.facts import StartExecution
 from eventmill.machine.transition import Step, advance
 from eventmill.model import Payload, Quotas, record
-from eventmill.ports import Child, Clock, EventLog, ExecutionRow, StepRow, Transaction
+from eventmill.ports import (
+    Child,
+    Clock,
+    DeliveryRow,
+    EventLog,
+    ExecutionRow,
+    Outcome,
+    StepRow,
+    Transaction,
+)
 from eventmill.runtime.admission import Admission, weight_of
 from eventmill.runtime.catalog import Catalog, Machine
 from eventmill.runtime.loading import Live, Loading, Told
 from eventmill.runtime.map_run_rows import map_runs_begun, map_runs_changed
+from eventmill.runtime.outbox import Notice, Outbox
 
 
 @record
@@ -30,7 +40,7 @@ class Start:
     input: Payload
     trigger: str | None = None
     child: Child | None = None
-    cause: tuple[str, str] | None = None  # (source, id) of an event that is in the inbox already
+    cause: tuple[str, str] | None = None  # (source, id) of the event that starts it
 
 
 _Begun: TypeAlias = tuple[Live, Step, StepRow]
@@ -68,6 +78,7 @@ class Starting:
         new_seed: Callable[[], int],
         timer: Callable[[Live], int | None],
         began: Callable[[Live, Step, Sequence[Told]], None],
+        outbox: Outbox | None = None,
     ) -> None:
         self._events = log
         self._clock = clock
@@ -79,6 +90,7 @@ class Starting:
         self._new_seed = new_seed
         self._timer = timer
         self._began = began
+        self._outbox = outbox
         self._last_id = 0
 
     def ids_after(self, id_: int) -> None:
@@ -88,14 +100,18 @@ class Starting:
     async def start(
         self,
         starts: Sequence[Start],
-        event: TriggerEvent | None = None,
+        events: Sequence[TriggerEvent] = (),
         sensor_state: Mapping[tuple[str, str], bytes | None] | None = None,
+        deliveries: Sequence[DeliveryRow] = (),
     ) -> Sequence[ExecutionRow]:
         """Begin executions that were admitted; see `Engine.start`."""
         try:
-            begun, transaction = self._begun(starts, event, sensor_state)
+            begun, notice, transaction = self._begun(starts, events, sensor_state, deliveries)
             known: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-            self._events.submit(transaction, partial(self._started, begun, known))
+            outcome: Outcome = partial(self._started, begun, known)
+            if notice is not None:
+                outcome = notice.ahead_of(outcome)
+            self._events.submit(transaction, outcome)
         except BaseException:
             self._admission.leave(weight(starts))
             raise
@@ -108,13 +124,19 @@ class Starting:
     def _begun(
         self,
         starts: Sequence[Start],
-        event: TriggerEvent | None,
+        events: Sequence[TriggerEvent],
         sensor_state: Mapping[tuple[str, str], bytes | None] | None,
-    ) -> tuple[Sequence[_Begun], Transaction]:
+        deliveries: Sequence[DeliveryRow],
+    ) -> tuple[Sequence[_Begun], Notice | None, Transaction]:
         now_ms = self._clock.now_ms()
-        begun = [self._begin(start, event, now_ms) for start in starts]
-        return begun, Transaction(
-            event=event,
+        begun = [self._begin(start, now_ms) for start in starts]
+        notice = None
+        if begun and self._outbox is not None:
+            notice = self._outbox.begun([(live.row, live.execution) for live, _, _ in begun])
+        if notice is not None:
+            sensor_state = {**(sensor_state or {}), **notice.marks}
+        transaction = Transaction(
+            events=events,
             received_ms=now_ms,
             created=[live.row for live, _, _ in begun],
             steps=[row for _, _, row in begun],
@@ -125,6 +147,7 @@ class Starting:
             },
             timers={live.id: live.timer_ms for live, _, _ in begun if live.timer_ms is not None},
             sensor_state=sensor_state,
+            deliveries=deliveries,
             definitions=self._catalog.unstored(start.machine for start in starts),
             map_runs=[row for live, step, _ in begun for row in map_runs_begun(live.id, step)],
             map_run_changes={
@@ -133,8 +156,9 @@ class Starting:
                 for key, change in map_runs_changed(live.id, step).items()
             },
         )
+        return begun, notice, transaction
 
-    def _begin(self, start: Start, event: TriggerEvent | None, now_ms: int) -> _Begun:
+    def _begin(self, start: Start, now_ms: int) -> _Begun:
         machine = start.machine
         row = ExecutionRow(
             id=self._new_id(now_ms),
@@ -144,7 +168,7 @@ class Starting:
             definition=machine.digest,
             status=RUNNING,
             start_ms=now_ms,
-            event=start.cause if event is None else (event.source, event.id),
+            event=start.cause,
             trigger=start.trigger,
             child=start.child,
         )

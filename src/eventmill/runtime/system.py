@@ -31,17 +31,20 @@ from eventmill.ports import (
     Sensor,
     Transaction,
 )
+from eventmill.runtime.bus import Bus
 from eventmill.runtime.catalog import Catalog
 from eventmill.runtime.clock import SystemClock
 from eventmill.runtime.engine import Engine, Listener
 from eventmill.runtime.housekeeping import Housekeeping
+from eventmill.runtime.outbox import BUS, Outbox
 from eventmill.runtime.overlap import memory_of
 from eventmill.runtime.places import Places
 from eventmill.runtime.processing import EventEnds, LoggedProcessing
 from eventmill.runtime.project import Project
 from eventmill.runtime.router import Router
 from eventmill.runtime.settings import Settings
-from eventmill.runtime.supervisor import Supervisor, Watch
+from eventmill.runtime.status_changes import StatusChanges
+from eventmill.runtime.supervisor import Policy, Supervisor, Watch
 from eventmill.runtime.turns import Turns, handler_gates
 from eventmill.runtime.work import Dispatch
 from eventmill.sensors.filesystem import FilesystemSensor
@@ -71,6 +74,7 @@ class System:
     dispatch: Dispatch  # what carries tasks out, for calls outside of any execution
     supervisor: Supervisor
     watches: tuple[Watch, ...]
+    bus: Bus
     recovered: int  # executions taken up from the last server
     broken: "asyncio.Future[None]"  # fails when a part of the system has failed for good
     stop_sensing: Callable[[], Awaitable[None]]  # stops the sensors, ahead of all the rest
@@ -99,23 +103,22 @@ async def running(
             catalog.add(workflow.name, workflow.text)
         datasets = StoredDatasets(await stack.enter_async_context(_object_store(settings)))
         ends = EventEnds(listener)
+        listeners = Listeners(each for each in project.triggers if each.source is None)
+        changes = StatusChanges(listeners, settings.home)
+        outbox = Outbox(log, clock, changes, hops_max=settings.events.hops_max)
         engine = Engine(
-            log,
-            clock,
-            catalog,
-            dispatch,
-            datasets,
-            settings.home,
-            settings.quotas,
+            *(log, clock, catalog, dispatch, datasets, settings.home, settings.quotas),
             listener=ends,
             places=_places(settings),
+            outbox=outbox if changes else None,
         )
         stack.callback(engine.close)
-        router = Router(log, engine, catalog)
-        supervisor = Supervisor(log, clock, router)
+        router = Router(log, engine, catalog, listeners)
+        bus = Bus(router, listeners, clock)
+        supervisor = Supervisor(log, clock, router, home=settings.home, policy=_policy(settings))
         watches = _watches(settings, project, clock, log, LoggedProcessing(log, ends, router))
         remembering = [each.sensor.name for each in watches] + [*map(memory_of, project.triggers)]
-        housekeeping = _housekeeping(settings, log, clock, catalog, remembering)
+        housekeeping = _housekeeping(settings, log, clock, catalog, [BUS, *remembering])
         stack.push_async_callback(housekeeping.end)
         recovered = await engine.recover()
         stack.push_async_callback(router.overlaps.close)
@@ -123,7 +126,8 @@ async def running(
         background = await stack.enter_async_context(_background())
         background.start(engine.keep_time())
         background.start(housekeeping.keep())
-        sensors = [background.start(supervisor.keep(watch)) for watch in watches]
+        sensing = (supervisor.look(), supervisor.tell(bus.publish), outbox.run(bus.deliver))
+        sensors = [background.start(each) for each in (*map(supervisor.keep, watches), *sensing)]
         yield System(
             settings=settings,
             project=project,
@@ -133,6 +137,7 @@ async def running(
             dispatch=dispatch,
             supervisor=supervisor,
             watches=watches,
+            bus=bus,
             recovered=recovered,
             broken=background.broken,
             stop_sensing=lambda: _cancelled(sensors),
@@ -154,6 +159,13 @@ def _housekeeping(
         definitions=catalog.digests,
         sensors=sensors,
         sign=_signer(settings),
+    )
+
+
+def _policy(settings: Settings) -> Policy:
+    return Policy(
+        pause_ms_max=settings.sensors.restart_seconds_max * 1000,
+        stuck_ms=settings.sensors.stuck_seconds * 1000,
     )
 
 
@@ -258,7 +270,8 @@ def _watches(
     """A sensor for each source; triggers with equal sources share one."""
     by_source: dict[Source, list[Trigger]] = {}
     for trigger in project.triggers:
-        by_source.setdefault(trigger.source, []).append(trigger)
+        if trigger.source is not None:
+            by_source.setdefault(trigger.source, []).append(trigger)
     return tuple(
         Watch(
             sensor=_sensor(settings, source, clock, log, triggers, processing),

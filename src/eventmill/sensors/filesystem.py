@@ -32,7 +32,7 @@ from eventmill.events import TriggerEvent
 from eventmill.faults import point
 from eventmill.instant import format_instant
 from eventmill.model import Json
-from eventmill.ports import Clock, Delivery, Processing, Publish
+from eventmill.ports import Clock, Delivery, Processing, Publish, Pulse
 from eventmill.sensors.afterwards import Afterwards, Remember, Rules, split
 from eventmill.sensors.globs import IGNORE_FILE, Selection
 from eventmill.sensors.hints import HINTS_MAX, Hint, Hints, Kind
@@ -101,6 +101,7 @@ class FilesystemSensor:
         self._home = home
         self._hints_max = hints_max
         self.clock = clock
+        self.pulse = Pulse()
 
     @property
     def name(self) -> str:
@@ -117,6 +118,7 @@ class FilesystemSensor:
             SensorError: There is no such folder, it vanished, or another one took its place.
         """
         source = self.source
+        self.pulse.until(self.clock.steady_ms())
         folder = await asyncio.to_thread(
             Folder,
             self._folder,
@@ -251,6 +253,7 @@ class _Watch:
         pause_ms_min = round(self._sensor.source.scan_seconds * 1000)
         while True:
             began_ms = self._clock.steady_ms()
+            self._sensor.pulse.until(began_ms)
             await asyncio.to_thread(self._folder.check)
             seen = await self._scan("")
             if self._ledger.lacks(seen):
@@ -259,6 +262,7 @@ class _Watch:
                 self.afterwards.try_again()
             now_ms = self._clock.steady_ms()
             pause_ms = max(pause_ms_min, round((now_ms - began_ms) / SCAN_SHARE_MAX))
+            self._sensor.pulse.until(now_ms + pause_ms)
             await self._until(now_ms + pause_ms, self._scan_now)
 
     async def _scan(self, start: str) -> int:
@@ -267,6 +271,8 @@ class _Watch:
         is_last = False
         while not is_last:
             news, is_last = await asyncio.to_thread(scan.slice, SLICE_FILES_MAX)
+            if not start:  # the one that goes on for ever; after others nobody promises anything
+                self._sensor.pulse.until(self._clock.steady_ms())
             for found in news:
                 if isinstance(found, Problem):
                     self.report(found)
@@ -402,14 +408,14 @@ class _Watch:
         if self.afterwards is not None:
             state |= self.afterwards.expect(path, version)
         event = self._sensor.event(sighting, detail_type)
-        await self._publish(Delivery(event=event, state=state))
+        await self._publish([Delivery(event=event, state=state)])
         self._ledger.published(path, version, forgotten)
 
     async def _tell_deleted(self, path: str, version: bytes) -> None:
         event, state = self._sensor.deletion(path, version), dict[str, bytes | None]({path: None})
         if self.afterwards is not None:
             state |= self.afterwards.forget(path)
-        await self._publish(Delivery(event=event, state=state))
+        await self._publish([Delivery(event=event, state=state)])
         self._ledger.forgotten(path)
         if self.afterwards is not None:
             self.afterwards.forgotten(path)

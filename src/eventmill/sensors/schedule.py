@@ -19,7 +19,7 @@ from eventmill.events import TriggerEvent
 from eventmill.faults import point
 from eventmill.instant import format_instant
 from eventmill.model import record
-from eventmill.ports import Clock, Delivery, Publish
+from eventmill.ports import Clock, Delivery, Publish, Pulse
 from eventmill.schedules.schedule import Schedule
 from eventmill.schedules.zone import DAY_MS, zone
 from eventmill.triggers.schedule import ALL, LAST, ScheduleSource
@@ -67,6 +67,7 @@ class ScheduleSensor:
         """Watch what `source` says; `paused` only keeps in mind since when."""
         self.source = source
         self.clock = clock
+        self.pulse = Pulse()
         self._home = home
         self._remember = remember
         self._paused = paused
@@ -85,10 +86,13 @@ class ScheduleSensor:
         if not self._paused:
             schedule = self.source.schedule.anchored(cursor_ms)
             while (scheduled_ms := schedule.next_after(cursor_ms)) is not None:
+                self.pulse.until(None)
                 await self.clock.sleep_until(schedule.due_ms(scheduled_ms))
+                self.pulse.until(self.clock.steady_ms())
                 turn = self._turn(schedule, cursor_ms)
                 await self._tell(turn, publish)
                 cursor_ms = turn.cursor_ms
+        self.pulse.until(None)
         # Nothing comes any more, or not before a restart.
         await asyncio.Event().wait()
 
@@ -149,13 +153,11 @@ class ScheduleSensor:
             return
         # Only the last one remembers. Until it is durable the others may come again, and the inbox
         # takes each of them once.
-        await self._publish(publish, [Delivery(event=each, state={}) for each in events[:-1]])
-        await self._publish(publish, [Delivery(event=events[-1], state=state)])
-        point("after-acknowledge")
-
-    async def _publish(self, publish: Publish, deliveries: Sequence[Delivery]) -> None:
+        deliveries = [Delivery(event=each, state={}) for each in events[:-1]]
+        deliveries.append(Delivery(event=events[-1], state=state))
         for begin in range(0, len(deliveries), DELIVERIES_MAX):
-            await asyncio.gather(*map(publish, deliveries[begin : begin + DELIVERIES_MAX]))
+            await publish(deliveries[begin : begin + DELIVERIES_MAX])
+        point("after-acknowledge")
 
     def _event_of(self, turn: _Turn, number: int) -> TriggerEvent:
         return scheduled_event(

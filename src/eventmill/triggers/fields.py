@@ -53,7 +53,7 @@ class Fields:
         if self.has(name):
             return Fields(self.take(name), self._at(name), self._note)
         if required:
-            self._miss(name)
+            self.miss(name)
         nothing = Fields({}, self._at(name), self._note)
         nothing._hollow = True
         return nothing
@@ -62,7 +62,7 @@ class Fields:
         """The text in a field, "" without one."""
         if not self.has(name):
             if required:
-                self._miss(name)
+                self.miss(name)
             return ""
         value = self.take(name)
         if not isinstance(value, str):
@@ -127,6 +127,11 @@ class Fields:
             self.note(f"{value!r} does not begin with $, the event", name)
         return path
 
+    def miss(self, name: str, why: str = "") -> None:
+        """Take note that a field is missing, unless all of them are."""
+        if not self._hollow:
+            self.note("is missing" + why, name)
+
     def refuse_others(self) -> None:
         """Note every field that nobody has asked for."""
         for name in self._values:
@@ -136,10 +141,6 @@ class Fields:
     def _at(self, *place: str | int) -> str:
         keys = (str(key).replace("~", "~0").replace("/", "~1") for key in place)
         return "".join((self._pointer, *(f"/{key}" for key in keys)))
-
-    def _miss(self, name: str) -> None:
-        if not self._hollow:
-            self.note("is missing", name)
 
 
 def _kind(value: Json) -> str:

@@ -10,6 +10,7 @@ from eventmill.events import TriggerEvent
 from eventmill.instant import format_instant
 from eventmill.model import AuthorError, Json, Payload, decode_json, encode_json
 from eventmill.query.environment import Environment, no_context
+from eventmill.query.jsonata import QueryTemplate, compile_query_template
 from eventmill.query.jsonpath import Path, PathNotFound
 from eventmill.triggers.fields import Fields, hint
 
@@ -17,6 +18,7 @@ VARIABLES_MAX: Final = 100  # EventBridge's quota for InputPathsMap
 
 InputRule: TypeAlias = Callable[[TriggerEvent], Payload]
 
+_EVENT_ONLY: Final = frozenset({"input"})  # the only member that $states has here
 _INPUT_FIELDS: Final = ("Input", "InputPath", "InputTransformer")
 
 
@@ -25,16 +27,26 @@ def parse_input(target: Fields, trigger: str) -> InputRule:
     given = [name for name in _INPUT_FIELDS if target.has(name)]
     for name in given[1:]:
         target.note(f"a target has at most one of {', '.join(_INPUT_FIELDS)}", name)
-    constant = Payload.of(target.take("Input"))
+    template = compile_queries(target, "Input") if "Input" in given else None
     path = target.path("InputPath")
     transformer = target.object("InputTransformer") if "InputTransformer" in given else None
     if transformer is not None:
         return _parse_transformer(transformer, trigger)
     if path is not None:
         return lambda event: path.select(environment_of(event))
-    if "Input" in given:
-        return lambda _event: constant
+    if template is not None:
+        return lambda event: template.render(environment_of(event))
     return lambda event: Payload.of(event.envelope())
+
+
+def compile_queries(target: Fields, name: str) -> QueryTemplate:
+    """The JSON in a field, with JSONata in `{% … %}` about the event as `$states.input`."""
+
+    def note(pointer: str, code: str, message: str) -> None:
+        place = (part.replace("~1", "/").replace("~0", "~") for part in pointer.split("/")[1:])
+        target.note(message, name, *place)
+
+    return compile_query_template(target.take(name), name, _EVENT_ONLY, note)
 
 
 # `<name>`, in an InputTemplate. A `<` that begins no such thing is only a character.
@@ -157,14 +169,14 @@ def _is_json(text: str) -> bool:
 
 
 def environment_of(event: TriggerEvent) -> Environment:
-    """What an expression about an event sees: the envelope as `$`."""
+    """What an expression about an event sees: the envelope as `$` or `$states.input`."""
     drawn = count()
 
     def draw(below: int) -> int:
         """Random numbers that are the same whenever the same event comes again."""
         return int(digest(event.source, event.id, str(next(drawn)), length=64), 16) % below
 
-    return Environment(Payload.of(event.envelope()), no_context, {}, draw)
+    return Environment(Payload.of(event.envelope()), no_context, {}, draw, now_ms=event.at_ms)
 
 
 def digest(*parts: str, length: int) -> str:

@@ -2,6 +2,8 @@
 
 import hashlib
 import re
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Final, Literal, TypeAlias, cast
 
 from eventmill.instant import parse_instant
@@ -56,11 +58,13 @@ class Registry:
 class KafkaSource:
     """Topics to read. Equal sources are served by one sensor.
 
+    Where `bootstrap_servers_from` names an environment variable, `located` takes them from it.
     `starting_position` is `latest`, `earliest` or milliseconds since the epoch. With `assignment`
     `group` the servers of a consumer group share the partitions; with `all` this one reads all.
     """
 
-    bootstrap_servers: tuple[str, ...]
+    bootstrap_servers: tuple[str, ...] = ()
+    bootstrap_servers_from: str = ""
     topics: tuple[str, ...] = ()
     topic_patterns: tuple[str, ...] = ()
     given_name: str = ""
@@ -77,7 +81,7 @@ class KafkaSource:
     sasl: Sasl | None = None
     tls: Tls | None = None
     dead_letter_topic: str = ""
-    max_poll_records: int = 500
+    max_poll_records: int = 1_000
     fetch_max_bytes: int = 8 * 1024 * 1024
     metadata_seconds: float = 10.0
     request_seconds: float = 15.0
@@ -98,13 +102,30 @@ class KafkaSource:
             self.consumer_group_id,
         ]
         digest = hashlib.sha256(encode_json(selection)).hexdigest()[:8]
-        return f"kafka:{self.bootstrap_servers[0] if self.bootstrap_servers else ''}#{digest}"
+        return f"kafka:{self.cluster}#{digest}"
+
+    @property
+    def cluster(self) -> str:
+        """One of its brokers, or the variable that does not name any."""
+        return next(iter(self.bootstrap_servers), f"${self.bootstrap_servers_from}")
+
+    def located(self, environment: Mapping[str, str]) -> "KafkaSource":
+        """The same source with the brokers that its variable names, if it has one.
+
+        Two servers that the variable names at different times are two sources, as they are when
+        the trigger names them itself.
+        """
+        if not self.bootstrap_servers_from:
+            return self
+        named = environment.get(self.bootstrap_servers_from, "").split(",")
+        servers = tuple(each.strip() for each in named if _SERVER.fullmatch(each.strip()))
+        return replace(self, bootstrap_servers=servers)
 
     @property
     def shown(self) -> str:
         """The topics, for people."""
         topics = " ".join([*self.topics, *(f"/{each}/" for each in self.topic_patterns)])
-        return f"{self.bootstrap_servers[0]}  {topics}"
+        return f"{self.cluster}  {topics}"
 
     @property
     def document(self) -> dict[str, Json]:
@@ -136,6 +157,7 @@ def parse_kafka(fields: Fields) -> KafkaSource:
         fields.note("only a consumer group shares partitions; give ConsumerGroupId", "Assignment")
     source = KafkaSource(
         bootstrap_servers=_parse_servers(fields),
+        bootstrap_servers_from=fields.text("BootstrapServersFrom"),
         topics=_parse_topics(fields),
         topic_patterns=_parse_patterns(fields),
         given_name=fields.text("Name"),
@@ -152,7 +174,7 @@ def parse_kafka(fields: Fields) -> KafkaSource:
         sasl=_parse_sasl(fields),
         tls=_parse_tls(fields),
         dead_letter_topic=_parse_topic(fields, "DeadLetterTopic"),
-        max_poll_records=_number(fields, "MaxPollRecords", 500, least=1, most=10_000),
+        max_poll_records=_number(fields, "MaxPollRecords", 1_000, least=1, most=10_000),
         fetch_max_bytes=_number(fields, "FetchMaxBytes", 8 << 20, least=1_024, most=1 << 30),
         metadata_seconds=fields.seconds("MetadataSeconds", default=10.0, least=0.1),
         request_seconds=fields.seconds("RequestSeconds", default=15.0, least=0.1),
@@ -186,7 +208,9 @@ def _check(fields: Fields, source: KafkaSource) -> None:
 
 
 def _parse_servers(fields: Fields) -> tuple[str, ...]:
-    if not fields.has("BootstrapServers"):
+    if fields.has("BootstrapServers") and fields.has("BootstrapServersFrom"):
+        fields.note("give this or BootstrapServers, not both", "BootstrapServersFrom")
+    elif not fields.has("BootstrapServers") and not fields.has("BootstrapServersFrom"):
         fields.note("is missing", "BootstrapServers")
     servers = fields.texts("BootstrapServers")
     for index, server in enumerate(servers):

@@ -18,4 +18,6 @@ class Listeners:
 
     def of(self, event: TriggerEvent) -> list[Trigger]:
         """The triggers that an event starts something for: enabled, and the pattern holds."""
+        if not self._enabled:
+            return []
         return [self._enabled[number] for number in self._index.matching(event.envelope())]

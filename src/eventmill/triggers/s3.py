@@ -11,7 +11,7 @@ VISIBILITY_SECONDS_MAX: Final = 43_200  # SQS's
 RECEIVES_MAX: Final = 1_000  # what a redrive policy may say
 KEY_BYTES_MAX: Final = 1_024  # S3's
 
-# General purpose and directory buckets, access points and their aliases.
+# General purpose buckets, access points and their aliases.
 _BUCKET: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,253}[A-Za-z0-9]|arn:aws[a-z-]*:s3\S+")
 _URL: Final = re.compile(r"https?://[^\s/?#]+\S*")
 

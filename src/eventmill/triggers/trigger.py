@@ -14,10 +14,17 @@ from eventmill.events import TriggerEvent
 from eventmill.model import AuthorError, Json, Payload, encode_json, record
 from eventmill.patterns.compiler import compile_pattern
 from eventmill.patterns.matcher import Matcher
+from eventmill.query.jsonata import QueryTemplate, is_query
 from eventmill.query.jsonpath import PathSyntaxError
 from eventmill.query.template import Template, compile_expression
 from eventmill.triggers.fields import Fields, Note
-from eventmill.triggers.input import InputRule, digest, environment_of, parse_input
+from eventmill.triggers.input import (
+    InputRule,
+    compile_queries,
+    digest,
+    environment_of,
+    parse_input,
+)
 from eventmill.triggers.overlap import ALLOW, parse_overlap
 from eventmill.triggers.sources import Source, parse_source
 
@@ -36,15 +43,15 @@ class InvalidTrigger(Exception):
 
 @record
 class Trigger:
-    """A trigger, ready to be asked about events of its source."""
+    """A trigger, ready to be asked about events of its source; without one, about all events."""
 
     name: str
-    source: Source
+    source: Source | None
     state_machine: str  # a name or an ARN
     enabled: bool
     matcher: Matcher | None
     input_rule: InputRule
-    name_template: Template | None
+    name_template: Template | QueryTemplate | None
     overlap: str = ALLOW
 
     def matches(self, envelope: dict[str, Json]) -> bool:
@@ -98,7 +105,8 @@ def parse_trigger(name: str, value: Json) -> Trigger:
     fields = Fields(value, "", note)
     fields.text("Comment")
     enabled = fields.flag("Enabled", default=True)
-    source = parse_source(fields.object("Source"))
+    # Without a source it is a rule on the bus, as in EventBridge.
+    source = parse_source(fields.object("Source")) if fields.has("Source") else None
     matcher = _parse_pattern(fields, note)
     target = fields.object("Target")
     state_machine = _parse_state_machine(target)
@@ -126,6 +134,12 @@ _NAME_RULE: Final = '1 to 80 characters, without spaces and without any of <>{}[
 
 def _parse_pattern(fields: Fields, note: Note) -> Matcher | None:
     if not fields.has("EventPattern"):
+        if not fields.has("Source"):
+            fields.miss(
+                "EventPattern",
+                ": without a Source the trigger listens to all events, "
+                "and says by its pattern which of them it takes",
+            )
         return None
     return compile_pattern(
         fields.take("EventPattern"),
@@ -143,10 +157,12 @@ def _parse_state_machine(target: Fields) -> str:
     return reference
 
 
-def _parse_execution_name(target: Fields) -> Template | None:
+def _parse_execution_name(target: Fields) -> Template | QueryTemplate | None:
     text = target.text("ExecutionName")
     if not text:
         return None
+    if is_query(text):
+        return compile_queries(target, "ExecutionName")
     try:
         return compile_expression(text)
     except PathSyntaxError as error:

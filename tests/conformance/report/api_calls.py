@@ -15,11 +15,13 @@ from botocore.validate import ParamValidator  # type: ignore[import-untyped]  # 
 
 from eventmill.api.app import Application, application
 from eventmill.executors.scan import Scan
+from eventmill.runtime.bus import Bus
 from eventmill.runtime.project import Project
 from eventmill.runtime.router import Router
 from eventmill.runtime.settings import load_settings
 from eventmill.runtime.supervisor import Supervisor
 from eventmill.runtime.system import System
+from eventmill.triggers.listeners import Listeners
 from tests.conformance.recorded import Case
 from tests.conformance.report.engine_runs import RECORDED_HOME, EngineWorld, engine_world
 
@@ -141,6 +143,7 @@ async def api(case: Case, folder: Path) -> AsyncIterator[Api]:
     settings = replace(load_settings(folder), home=RECORDED_HOME)
     async with engine_world(case, folder / "objects") as world:
         broken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        router = Router(world.log, world.engine, world.catalog)
         scan = Scan(handlers={}, modules={}, clashes={}, problems=())
         system = System(
             settings=settings,
@@ -149,10 +152,9 @@ async def api(case: Case, folder: Path) -> AsyncIterator[Api]:
             catalog=world.catalog,
             engine=world.engine,
             dispatch=world.dispatch,
-            supervisor=Supervisor(
-                world.log, world.clock, Router(world.log, world.engine, world.catalog)
-            ),
+            supervisor=Supervisor(world.log, world.clock, router),
             watches=(),
+            bus=Bus(router, Listeners(()), world.clock),
             recovered=0,
             broken=broken,
             stop_sensing=_nothing,

@@ -28,7 +28,7 @@ class Messages:
                 "BootstrapServers": [broker.address],
                 "Topics": [_TOPIC],
                 "StartingPosition": "earliest",
-                "MaxPollRecords": 50,
+                "MaxPollRecords": 8,  # so that there are many commits to be killed in
             },
         )
 

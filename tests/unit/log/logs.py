@@ -80,7 +80,7 @@ def started(id: int, *, at_ms: int = 1_000, size: int = 0, definition: str = "{}
     cause = event(f"file-{id}", at_ms)
     created = row(id, start_ms=at_ms, event=(cause.source, cause.id), definition=digest(definition))
     return Transaction(
-        event=cause,
+        events=[cause],
         received_ms=at_ms,
         created=[created],
         steps=[step(id, 1, size)],

@@ -41,7 +41,7 @@ def started(id: int) -> Transaction:
         event=(event.source, event.id),
         trigger="on-file",
     )
-    return Transaction(event=event, received_ms=5, created=[row], steps=[step(id, 1)])
+    return Transaction(events=[event], received_ms=5, created=[row], steps=[step(id, 1)])
 
 
 def step(execution: int, number: int) -> StepRow:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from eventmill.log.avro_import import import_log
 from eventmill.log.migrations import migrations
 from eventmill.log.retention import Limits, sweep
 from eventmill.log.sqlite import SqliteEventLog
-from eventmill.ports import Child, MapRunRow, Transaction
+from eventmill.ports import Child, DeliveryRow, MapRunRow, Transaction
 from tests.unit.log.logs import (
     ARN,
     ended,
@@ -46,6 +47,9 @@ async def path(tmp_path: Path) -> Path:
         start_ms=5,
     )
     child = row(9, start_ms=90 * DAY, child=Child(execution=1, map_run=7, index=0, items=2))
+    dead = DeliveryRow(
+        event=("files", "file-1"), trigger="ü", status="DEAD", reason="why", since_ms=3
+    )
     async with SqliteEventLog.open(path) as log:
         for id in range(1, 6):
             await log.commit(started(id, definition=f"d{id % 2}"))
@@ -60,6 +64,7 @@ async def path(tmp_path: Path) -> Path:
                 map_runs=[run],
                 timers={1: 777, 3: 778},
                 sensor_state={("files", "a.csv"): b"\x00\xff", ("files", "ü"): b""},
+                deliveries=[dead, replace(dead, trigger="late", status="WAITING", due_ms=9)],
             )
         )
         await log.commit(Transaction(steps=[step_with(9, 2, large("a"), large("b"), large("a"))]))
@@ -234,7 +239,8 @@ async def test_a_container_from_before_payloads_were_kept_apart(tmp_path: Path) 
     async with SqliteEventLog.open(path) as log:
         await log.commit(started(1))
     export_log(path, container)
-    schema_then = [each for each in schema() if not each["name"].startswith("Payload")]
+    later = ("Payload", "PayloadUse", "Delivery")
+    schema_then = [each for each in schema() if each["name"] not in later]
     rows = [(f"eventmill.log.{name}", values) for name, values in records(container)]
     header = {"eventmill.kind": "log", "eventmill.layout": "3"}
     with container.open("wb") as file:

@@ -39,7 +39,7 @@ async def test_a_checkpoint_has_what_an_audit_finds(path: Path) -> None:
     async with SqliteEventLog.open(path) as log:
         first = await log.checkpoint(NOW)
         await log.commit(ended(1))
-        await log.commit(Transaction(event=event("alone")))
+        await log.commit(Transaction(events=[event("alone")]))
         second = await log.checkpoint(NOW + 5)
     audit = audit_database(path)
     assert first is not None

@@ -18,7 +18,7 @@ from eventmill.log.retention import ENDED_MS_MIN, Limits, forget_definitions, sw
 from eventmill.log.sqlite import SqliteEventLog
 from eventmill.log.writer import Writer
 from eventmill.model import Payload
-from eventmill.ports import Child, MapRunRow, Snapshot, Transaction
+from eventmill.ports import Child, DeliveryRow, MapRunRow, Snapshot, Transaction
 from tests.unit.log.logs import (
     digest,
     ended,
@@ -126,10 +126,34 @@ async def test_events_that_started_nothing_go_by_their_own_age(
     log: SqliteEventLog, path: Path
 ) -> None:
     for number, received_ms in enumerate((1, 2, NOW)):
-        await commit(log, Transaction(event=event(f"e{number}"), received_ms=received_ms))
+        await commit(log, Transaction(events=[event(f"e{number}")], received_ms=received_ms))
     swept = await sweep(log, Limits(events_ms=DAY), NOW)
     assert swept.removed.events == 2
     assert [each.event.id for each in await log.inbox()] == ["e2"]
+    whole(path)
+
+
+async def test_decided_deliveries_go_with_their_events_and_waiting_ones_keep_theirs(
+    log: SqliteEventLog, path: Path
+) -> None:
+    told = {"e0": "DEAD", "e1": "WAITING", "e2": "SKIPPED"}
+    for number, (id, status) in enumerate(told.items()):
+        one = event(id)
+        of_it = DeliveryRow(
+            event=(one.source, id), trigger="intake", status=status, reason="", since_ms=1
+        )
+        received_ms = NOW if number == 2 else 1
+        change = Transaction(events=[one], received_ms=received_ms, deliveries=[of_it])
+        await commit(log, change)
+    limits = Limits(events_ms=DAY)
+    swept = await sweep(log, limits, NOW)
+    assert swept.removed.events == 1
+    assert [each.event.id for each in await log.inbox()] == ["e2", "e1"]
+    assert [row.event[1] for row in await log.deliveries()] == ["e2", "e1"]
+    (waiting,) = await log.deliveries(status="WAITING")
+    await commit(log, Transaction(deliveries=[replace(waiting, status="STARTED")]))
+    await sweep(log, limits, NOW)
+    assert [row.event[1] for row in await log.deliveries()] == ["e2"]
     whole(path)
 
 

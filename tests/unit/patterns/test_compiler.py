@@ -68,6 +68,16 @@ def test_compares_one_field(values: list[Json], event: Json, expected: bool) -> 
     assert matches({"a": values}, {"a": event}) is expected
 
 
+def test_a_key_with_dots_is_as_good_as_objects_in_objects() -> None:
+    pattern: Json = {"a": {"b": {"c": [1]}}}
+
+    assert matches(pattern, {"a": {"b": {"c": 1}}})
+    assert matches(pattern, {"a.b": {"c": 1}})
+    assert matches(pattern, {"a": {"b.c": 1}})
+    assert matches(pattern, {"a.b.c": 1})
+    assert not matches(pattern, {"a": {"c": 1}, "b": {"c": 1}, "c": 1, "b.c": 1})
+
+
 def test_fields_of_different_elements_do_not_hold_together() -> None:
     rooms: Json = [{"name": "hall", "seats": 9}, {"name": "loft", "seats": 2}]
 

@@ -11,7 +11,12 @@ from eventmill.arn import Home
 from eventmill.events import TriggerEvent
 from eventmill.runtime.clock import SystemClock
 from eventmill.sensors.s3.notifications import Message, decode
-from eventmill.sensors.s3.notified import BODY_BYTES_MAX, S3QueueSensor
+from eventmill.sensors.s3.notified import (
+    BODY_BYTES_MAX,
+    REASON_CHARACTERS_MAX,
+    REASONS_MAX,
+    S3QueueSensor,
+)
 from eventmill.triggers.s3 import S3QueueSource
 
 HOME = Home(account="111122223333", region="eu-central-1")
@@ -331,6 +336,8 @@ def test_without_a_time_that_of_the_message_counts() -> None:
         ({"Records": [record(s3={"bucket": {"name": "a"}})]}, r"Records\[0\]: object is missing"),
         ({"Records": [record(object={"key": ""})]}, r"Records\[0\]: key must be a text"),
         ({"Records": [record(object={"key": "%FF"})]}, r"Records\[0\]: the key '%FF' is not UTF-8"),
+        ({"Records": [record(eventVersion="3.0")]}, r"Records\[0\]: its eventVersion is '3.0'"),
+        ({"Records": [record(eventVersion=2)]}, r"Records\[0\]: its eventVersion is 2"),
         ({"Records": [record(eventTime="noon")]}, r"Records\[0\]: 'noon' is no time"),
         (bridged(time=1e300), "1e.300 is no time"),
         (bridged(source="aws.ec2"), "its source is 'aws.ec2', not 'aws.s3'"),
@@ -376,6 +383,15 @@ def test_a_rejected_message_is_kept_as_it_came_up_to_a_size() -> None:
         "receive-count": 3,
         "body-size": 2 * BODY_BYTES_MAX,
     }
+
+
+def test_reasons_are_few_and_short_however_much_is_wrong() -> None:
+    (event,), _ = sensor().events(message({"Records": [0] * 10_000}))
+    (long,), _ = sensor().events(message({"Records": [record(object={"key": "%FF" * 10_000})]}))
+
+    assert str(event.detail["reason"]).count("it is no JSON object") == REASONS_MAX
+    assert str(event.detail["reason"]).endswith("; and 9,990 more")
+    assert len(str(long.detail["reason"])) == REASON_CHARACTERS_MAX
 
 
 def test_what_cannot_be_understood_stays_in_the_queue_for_so_many_receives() -> None:

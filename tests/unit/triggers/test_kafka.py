@@ -176,6 +176,26 @@ def test_servers_are_needed() -> None:
     assert mistakes(Topics=["a"]) == [("/BootstrapServers", "is missing")]
 
 
+def test_servers_may_come_from_the_environment() -> None:
+    fields: dict[str, Json] = {"BootstrapServersFrom": "KAFKA", "Topics": ["a"]}
+    plain = source(**fields)
+
+    found = plain.located({"KAFKA": "a:1, b:2"})
+
+    assert (found.bootstrap_servers, found.cluster) == (("a:1", "b:2"), "a:1")
+    for environment in ({}, {"KAFKA": ""}, {"KAFKA": "a"}):
+        assert plain.located(environment) == plain
+    assert plain.name.startswith("kafka:$KAFKA#")
+    assert found.name not in (plain.name, plain.located({"KAFKA": "c:3"}).name)
+    assert source(**LEAST).located({"KAFKA": "b:2"}) == source(**LEAST)
+
+
+def test_servers_come_from_one_place() -> None:
+    assert mistakes(**LEAST, BootstrapServersFrom="KAFKA") == [
+        ("/BootstrapServersFrom", "give this or BootstrapServers, not both")
+    ]
+
+
 def test_the_name_follows_from_what_is_read_and_from_nothing_else() -> None:
     plain = source(**LEAST)
 

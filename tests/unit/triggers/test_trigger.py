@@ -21,6 +21,10 @@ EVENT = TriggerEvent(
 )
 
 AT_MOST_ONE = "a target has at most one of Input, InputPath, InputTransformer"
+NEEDS_A_PATTERN = (
+    "is missing: without a Source the trigger listens to all events, "
+    "and says by its pattern which of them it takes"
+)
 VARIABLE_RULE = (
     "a variable's name has only letters, digits, '_', '-' and '.', and does not start with AWS"
 )
@@ -338,7 +342,7 @@ def test_overlaps_are_allowed_unless_the_target_says_otherwise() -> None:
 
 
 def test_names_missing_and_misplaced_fields() -> None:
-    assert mistakes_in({}) == [("/Source", "is missing"), ("/Target", "is missing")]
+    assert mistakes_in({}) == [("/EventPattern", NEEDS_A_PATTERN), ("/Target", "is missing")]
     assert mistakes_in([]) == [("", "must be an object, not an array")]
     assert mistakes_in({"Source": {}, "Target": None}) == [
         ("/Source/Type", "is missing"),
@@ -417,7 +421,7 @@ def test_refuses_what_names_no_state_machine(reference: str) -> None:
 
 
 def test_the_exception_lists_the_mistakes_too() -> None:
-    with pytest.raises(InvalidTrigger, match="/Source: is missing; /Target: is missing"):
+    with pytest.raises(InvalidTrigger, match=r"/EventPattern: is missing: .*; /Target: is missing"):
         parse_trigger("files", {})
 
 
@@ -427,3 +431,61 @@ def test_random_numbers_in_a_name_follow_from_the_event() -> None:
 
     assert named.execution_name(one) == named.execution_name(one)
     assert named.execution_name(one) != named.execution_name(other)
+
+
+# On the bus, and JSONata
+
+
+def test_a_trigger_without_a_source_listens_to_the_bus() -> None:
+    read = parse_trigger(
+        "t", {"EventPattern": {"source": ["s"]}, "Target": {"StateMachine": "intake"}}
+    )
+    assert read.source is None
+    assert read.matches({"source": "s"})
+    assert not read.matches({"source": "t"})
+    assert mistakes_in({"Target": {"StateMachine": "intake"}}) == [
+        ("/EventPattern", NEEDS_A_PATTERN)
+    ]
+
+
+def test_an_input_may_be_made_by_jsonata() -> None:
+    made = trigger(
+        Input={
+            "path": "{% $states.input.detail.path %}",
+            "all": ["{% $count($states.input.detail.tags) %}", "{% not closed", 7],
+            "when": "{% $fromMillis($toMillis($states.input.time)) %}",
+        }
+    ).input_for(EVENT)
+    assert made.value == {
+        "path": '/in/a "b".csv',
+        "all": [2, "{% not closed", 7],
+        "when": "2023-11-14T22:13:20.000Z",
+    }
+
+
+def test_what_jsonata_draws_follows_from_the_event() -> None:
+    drawn = trigger(Input="{% [$uuid(), $random(), $now()] %}")
+    other = replace(EVENT, id="e-2")
+    assert drawn.input_for(EVENT).value == drawn.input_for(EVENT).value
+    assert drawn.input_for(EVENT).value != drawn.input_for(other).value
+
+
+def test_jsonata_that_finds_nothing_is_an_error() -> None:
+    with pytest.raises(AuthorError) as raised:
+        trigger(Input={"a": "{% $states.input.detail.nothing %}"}).input_for(EVENT)
+    assert "returned nothing (undefined)" in str(raised.value.failure.cause)
+
+
+def test_mistakes_in_jsonata_say_where() -> None:
+    told = mistakes_in(form(Input={"a/b": ["{% ( %}", "{% $states.context %}"]}))
+    assert [pointer for pointer, _ in told] == ["/Target/Input/a~1b/0", "/Target/Input/a~1b/1"]
+    assert told[1][1] == "Field '$states.context' does not exist."
+    ((pointer, _),) = mistakes_in(form(ExecutionName="{% ( %}"))
+    assert pointer == "/Target/ExecutionName"
+
+
+def test_a_name_may_be_made_by_jsonata() -> None:
+    named = trigger(ExecutionName="{% 'n-' & $states.input.detail.size %}")
+    assert named.execution_name(EVENT) == "n-3"
+    with pytest.raises(AuthorError, match="must give a text"):
+        trigger(ExecutionName="{% 1 %}").execution_name(EVENT)

@@ -25,6 +25,11 @@ def connection(source: KafkaSource, project: Path, environment: Mapping[str, str
     Raises:
         SensorError: An environment variable is missing, or a file cannot be read.
     """
+    if not source.bootstrap_servers:
+        raise SensorError(
+            f"the environment variable {source.bootstrap_servers_from}, which the source takes its "
+            "brokers from, names none: host:port, with commas between several"
+        )
     client: dict[str, Any] = {
         "bootstrap_servers": list(source.bootstrap_servers),
         "client_id": "eventmill",

@@ -17,6 +17,10 @@ _MAGIC: Final = b"\0"
 _HEADER_BYTES: Final = 5
 
 
+# Deeper values exhaust the stack of whoever works on them later: paths, queries, other services.
+LEVELS_MAX: Final = 200
+
+
 class Undecodable(ValueError):
     """Bytes are not what their format says; the message says why."""
 
@@ -35,6 +39,7 @@ class Decoder:
         self._schema = schema
         self._registry = registry
         self._named = format_ == "avro" and registry is not None
+        self._is_avro = format_ == "avro"
         self._decode: Callable[[bytes], Json] = {
             "json": _json,
             "avro": self._avro,
@@ -49,6 +54,12 @@ class Decoder:
             Undecodable: They are not what the format says.
         """
         return self._decode(body)
+
+    def may_be_deep(self, body: bytes | None) -> bool:
+        """Whether what these bytes stand for may be nested deeper than `LEVELS_MAX`."""
+        if body is None or len(body) <= LEVELS_MAX:
+            return False  # each level takes a byte at least
+        return self._is_avro or body.count(b"[") + body.count(b"{") > LEVELS_MAX
 
     async def prepare(self, bodies: Iterable[bytes | None]) -> None:
         """Have the schemas at hand that these values name.
@@ -109,6 +120,19 @@ class Decoders:
             # Keys that are only there to choose a partition are bytes of any kind.
             Decoder(source.key_format, key, registry, text=text_or_base64),
         )
+
+
+def is_deep(value: Json) -> bool:
+    """Whether a value is nested deeper than `LEVELS_MAX`."""
+    level = [value]
+    for _ in range(LEVELS_MAX):
+        level = [
+            child
+            for each in level
+            if isinstance(each, dict | list)
+            for child in (each.values() if isinstance(each, dict) else each)
+        ]
+    return bool(level)
 
 
 def text_or_base64(body: bytes) -> Json:

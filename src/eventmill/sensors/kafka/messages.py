@@ -1,8 +1,9 @@
 """A Kafka message as a trigger event, whatever is in it."""
 
 from collections.abc import Callable, Sequence
+from hashlib import sha1
 from typing import Final, Protocol
-from uuid import NAMESPACE_URL, uuid5
+from uuid import NAMESPACE_URL
 
 from eventmill.arn import Home
 from eventmill.cloud_events import (
@@ -16,7 +17,13 @@ from eventmill.cloud_events import (
 from eventmill.events import TriggerEvent
 from eventmill.instant import format_instant
 from eventmill.model import Json, decode_json
-from eventmill.sensors.kafka.decoding import Decoders, Undecodable, text_or_base64
+from eventmill.sensors.kafka.decoding import (
+    LEVELS_MAX,
+    Decoders,
+    Undecodable,
+    is_deep,
+    text_or_base64,
+)
 
 SOURCE: Final = "eventmill.kafka"
 RECEIVED: Final = "Kafka Message Received"
@@ -59,7 +66,7 @@ class Messages:
         cloud_events: bool,
     ) -> None:
         """Ids of events follow from `sensor`, so that no two sensors give the same."""
-        self._sensor = sensor
+        self._hash = sha1(NAMESPACE_URL.bytes + f"{sensor}\n".encode(), usedforsecurity=False)
         self._decoders = decoders
         self._home = home
         self._now_ms = now_ms
@@ -82,6 +89,7 @@ class Messages:
         """
         try:
             if self._cloud_events and (event := self._cloud_event(message)) is not None:
+                self._require_shallow(message, event.data)
                 if isinstance(key := text_or_base64(message.key or b""), str) and key:
                     event.others.setdefault("partitionkey", key)
                 return event.to_trigger_event(
@@ -91,6 +99,7 @@ class Messages:
                     resources=(_resource(message),),
                 )
             detail = self._detail(message)
+            self._require_shallow(message, detail["key"], detail["value"])
         except (Undecodable, InvalidCloudEvent) as error:
             return self._event(message, life, REJECTED, _rejected(message, str(error)))
         kind = TOMBSTONE if message.value is None else RECEIVED
@@ -100,7 +109,7 @@ class Messages:
         """The event that tells that the next message is not the one that was expected."""
         at = f"{life}:{detail['expected-offset']}:{detail['next-offset']}"
         return TriggerEvent(
-            id=str(uuid5(NAMESPACE_URL, f"{self._sensor}\n{topic}\n{partition}\nreset {at}")),
+            id=self._id(f"{topic}\n{partition}\nreset {at}"),
             source=SOURCE,
             detail_type=RESET,
             at_ms=self._now_ms(),
@@ -110,6 +119,17 @@ class Messages:
             detail={"topic": topic, "partition": partition, **detail},
         )
 
+    def _id(self, name: str) -> str:
+        """What `uuid5` gives in the namespace of URLs, of the sensor and this name, in less time.
+
+        Source: RFC 9562, section 5.5.
+        """
+        hash_ = self._hash.copy()
+        hash_.update(name.encode())
+        text = hash_.hexdigest()
+        variant = "89ab"[int(text[16], 16) & 3]
+        return f"{text[:8]}-{text[8:12]}-5{text[13:16]}-{variant}{text[17:20]}-{text[20:32]}"
+
     def _detail(self, message: Message) -> dict[str, Json]:
         key, value = message.key, message.value
         return {
@@ -118,6 +138,11 @@ class Messages:
             "headers": _headers(message),
             "value": None if value is None else self._decoders.value.decode(value),
         }
+
+    def _require_shallow(self, message: Message, *found: Json) -> None:
+        may_be = self._decoders.value.may_be_deep(message.value)
+        if (may_be or self._decoders.key.may_be_deep(message.key)) and any(map(is_deep, found)):
+            raise Undecodable(f"it is nested deeper than {LEVELS_MAX} levels")
 
     def _key(self, key: bytes) -> Json:
         try:
@@ -129,9 +154,9 @@ class Messages:
         self, message: Message, life: int, kind: str, detail: dict[str, Json]
     ) -> TriggerEvent:
         lives = f"\n{life}" if life else ""
-        name = f"{self._sensor}\n{message.topic}\n{message.partition}\n{message.offset}{lives}"
+        name = f"{message.topic}\n{message.partition}\n{message.offset}{lives}"
         return TriggerEvent(
-            id=str(uuid5(NAMESPACE_URL, name)),
+            id=self._id(name),
             source=SOURCE,
             detail_type=kind,
             at_ms=self._at_ms(message.timestamp),

@@ -32,6 +32,9 @@ _log: Final = logging.getLogger(__name__)
 # Above this, messages are decoded in a thread, so that nobody waits for it in the loop.
 IN_LOOP_BYTES_MAX: Final = 1024 * 1024
 
+# So many events become durable in one transaction at most.
+DELIVERIES_MAX: Final = 1_000
+
 _POLL_MS: Final = 1_000
 _STOP_SECONDS: Final = 5.0
 # A server that publishes slowly is alive all the same, and says so by its heartbeats.
@@ -136,6 +139,8 @@ class Reading:
                 await self._commit()
         await self._close_consumer()
         await self._metadata.close()
+        if self._failure.done() and not self._failure.cancelled():
+            self._failure.exception()  # whoever could still be told has been
 
     async def _close_consumer(self) -> None:
         # In a task of its own, since it ends as cancelled when a request of it is being tried
@@ -230,60 +235,68 @@ class Reading:
                 # The group has assigned a partition, and where to begin is not known yet.
                 await self._clock.pause(_AGAIN_MS)
             else:
-                if fetched:
-                    # Who is cancelled meanwhile still sees it through, in `_stop`: messages that
-                    # are on their way into our log would otherwise not be told to the group.
-                    self._taking = asyncio.ensure_future(self._take(fetched))
-                    await asyncio.shield(self._taking)
+                news = await self._decoded(fetched)
+                if news:
+                    # These were fetched and decoded while those before were on their way into
+                    # our log; they follow when those are durable. Who is cancelled meanwhile
+                    # still sees it through, in `_stop`: the group would not be told otherwise.
+                    if self._taking is not None:
+                        await asyncio.shield(self._taking)
+                    self._taking = asyncio.ensure_future(self._take(news))
+                    self._taking.add_done_callback(self._taken)
 
-    def _news(self, fetched: Mapping[TopicPartition, Sequence[Message]]) -> list[Message]:
-        """The messages that were not read yet, of partitions that are still ours."""
-        return [
-            message
+    def _taken(self, taking: "asyncio.Task[None]") -> None:
+        error = None if taking.cancelled() else taking.exception()
+        if isinstance(error, Exception):
+            self.fail(error)
+
+    async def _decoded(
+        self, fetched: Mapping[TopicPartition, Sequence[Message]]
+    ) -> list[tuple[Message, TriggerEvent, int]]:
+        """The events of messages in partitions that are ours, with the lives of these."""
+        batches = [
+            (messages, place.life)
             for topic_partition, messages in fetched.items()
             if (place := self._places.get(Partition(*topic_partition))) is not None
-            for message in messages
-            if message.offset >= place.offset
         ]
+        await self._messages.prepare([each for messages, _ in batches for each in messages])
 
-    async def _take(self, fetched: Mapping[TopicPartition, Sequence[Message]]) -> None:
+        def decode() -> list[tuple[Message, TriggerEvent, int]]:
+            return [
+                (message, self._messages.event(message, life), life)
+                for messages, life in batches
+                for message in messages
+            ]
+
+        size = sum(
+            len(each.value or b"") + len(each.key or b"")
+            for messages, _ in batches
+            for each in messages
+        )
+        return await asyncio.to_thread(decode) if size > IN_LOOP_BYTES_MAX else decode()
+
+    async def _take(self, news: Sequence[tuple[Message, TriggerEvent, int]]) -> None:
+        """Publish what was not read yet, of partitions that are still ours."""
         async with self._busy:
-            messages = self._news(fetched)
-            events = await self._events(messages)
             deliveries = []
             places: dict[Partition, Place] = {}
-            for message, event in zip(messages, events, strict=True):
+            for message, event, life in news:
                 partition = Partition(message.topic, message.partition)
-                place = Place(offset=message.offset + 1, life=self._places[partition].life)
-                places[partition] = place
-                deliveries.append(Delivery(event=event, state={key(partition): place.encoded()}))
+                place = self._places.get(partition)
+                if place is None or place.life != life or message.offset < place.offset:
+                    continue
+                next_ = places[partition] = Place(offset=message.offset + 1, life=life)
+                deliveries.append(Delivery(event=event, state={key(partition): next_.encoded()}))
                 if event.detail_type == REJECTED and event.source == SOURCE:
                     await self._letters.send(message, str(event.detail["reason"]))
             await self._publish_all(deliveries)
             point("after-acknowledge")
             self._read_up_to(places)
 
-    async def _events(self, messages: Sequence[Message]) -> list[TriggerEvent]:
-        await self._messages.prepare(messages)
-        lives = [self._places[Partition(each.topic, each.partition)].life for each in messages]
-
-        def decode() -> list[TriggerEvent]:
-            return [
-                self._messages.event(message, life)
-                for message, life in zip(messages, lives, strict=True)
-            ]
-
-        size = sum(len(each.value or b"") + len(each.key or b"") for each in messages)
-        return await asyncio.to_thread(decode) if size > IN_LOOP_BYTES_MAX else decode()
-
     async def _publish_all(self, deliveries: Sequence[Delivery]) -> None:
-        """Return when all are durable; else raise what the first of them failed with."""
-        outcomes = await asyncio.gather(
-            *(self._publish(each) for each in deliveries), return_exceptions=True
-        )
-        for outcome in outcomes:
-            if isinstance(outcome, BaseException):
-                raise outcome
+        """Return when all are durable, in as few commits as memory allows."""
+        for begin in range(0, len(deliveries), DELIVERIES_MAX):
+            await self._publish(deliveries[begin : begin + DELIVERIES_MAX])
 
     def _read_up_to(self, places: Mapping[Partition, Place]) -> None:
         for partition, place in places.items():

@@ -103,7 +103,8 @@ class KafkaSensor:
                     fetch_wait_ms=self._fetch_wait_ms,
                 )
                 await self._reading.run()
-        except (KafkaError, OSError) as error:
+        except (KafkaError, OSError, UnicodeDecodeError) as error:
+            # The last is a name of a header: no message after it can be had from the driver.
             servers, reason = ", ".join(source.bootstrap_servers), _reason(source, error)
             raise SensorError(f"cannot read from {servers}: {reason}") from error
         finally:

@@ -6,7 +6,6 @@ each version is told once, whatever is restarted or killed. What was written and
 two listings was never there for it.
 """
 
-import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager
 from typing import Final, TypeAlias
@@ -73,13 +72,11 @@ class S3ListingSensor:
         try:
             async with self.open_store() as store:
                 while True:
-                    began_ms = self.clock.steady_ms()
-                    await listings.compare(store)
-                    took_ms = self.clock.steady_ms() - began_ms
+                    took_ms = await listings.compare(store)
                     pause_ms = round(self.source.scan_seconds * 1000)
                     await self.clock.pause(max(pause_ms, round(took_ms / LISTING_SHARE_MAX)))
         except ObjectStoreError as error:
-            raise SensorError(str(error)) from error
+            raise SensorError(f"the bucket {self.source.bucket}: {error}") from error
 
     def created(self, stored: StoredObject) -> TriggerEvent:
         """The event that tells of an object, as S3 would; its id follows from key and version."""
@@ -105,7 +102,7 @@ class S3ListingSensor:
             at_ms=at_ms,
             account=self._home.account,
             region=self.source.region or self._home.region,
-            resources=(f"arn:aws:s3:::{bucket}",),
+            resources=(bucket if bucket.startswith("arn:") else f"arn:aws:s3:::{bucket}",),
             detail={"version": "0", "bucket": {"name": bucket}, "object": told},
         )
 
@@ -119,19 +116,30 @@ class _Listings:
         self._sensor = sensor
         self._publish = publish
         self._known = Packed()
-        for key in sorted((key for key in state if key != _COMPLETE), key=str.encode):
+        for key in sorted(key for key in state if key != _COMPLETE):
             self._known.add(key, state[key])
         self._is_complete = _COMPLETE in state
         self._tells_existing = sensor.source.existing_objects
         self._deliveries: list[Delivery] = []
         self._silent: dict[str, bytes | None] = {}
+        self._flushing_ms = 0
 
-    async def compare(self, store: ObjectStore) -> None:
-        """List once, tell what is new, and remember it."""
+    async def compare(self, store: ObjectStore) -> int:
+        """List once, tell what is new, and remember it.
+
+        Returns the milliseconds that listing took, without those of telling and remembering.
+        """
+        began_ms, self._flushing_ms = self._sensor.clock.steady_ms(), 0
         source, found = self._sensor.source, Packed()
-        known = _Known(self._known)
+        known, last = _Known(self._known), ""
         async for stored in store.list(source.bucket, source.prefix):
-            version = _version(stored)
+            if stored.key <= last:
+                # As directory buckets do. Keys that come late would count as deleted.
+                raise SensorError(
+                    f"the bucket {source.bucket} does not list its keys in order: "
+                    f"{stored.key!r} comes after {last!r}"
+                )
+            last, version = stored.key, _version(stored)
             for gone in known.before(stored.key):
                 await self._is_gone(*gone)
             if known.take(stored.key) != version:
@@ -143,6 +151,7 @@ class _Listings:
             self._silent[_COMPLETE] = b"complete"
         await self._flush()
         self._known, self._is_complete = found, True
+        return self._sensor.clock.steady_ms() - began_ms - self._flushing_ms
 
     async def _is_new(self, stored: StoredObject, version: bytes) -> None:
         if self._is_complete or self._tells_existing:
@@ -168,14 +177,14 @@ class _Listings:
         """Make durable what was found; if that fails, nothing of this listing counts."""
         deliveries, silent = self._deliveries, self._silent
         self._deliveries, self._silent = [], {}
-        await self._publish_all(deliveries)
+        began_ms = self._sensor.clock.steady_ms()
+        if deliveries:
+            await self._publish(deliveries)
         if silent:
             await self._sensor.remember(silent)
+        self._flushing_ms += self._sensor.clock.steady_ms() - began_ms
         if deliveries:
             point("after-acknowledge")
-
-    async def _publish_all(self, deliveries: list[Delivery]) -> None:
-        await asyncio.gather(*map(self._publish, deliveries))
 
 
 class _Known:
@@ -186,11 +195,9 @@ class _Known:
         self._next = next(self._entries, None)
 
     def before(self, key: str) -> Iterator[tuple[str, bytes]]:
-        """Pass over what comes before `key`, in the order of the bytes of keys."""
-        # Keys that are equal in most listings are not encoded.
-        while self._next is not None and self._next[0] != key:
-            if self._next[0].encode() > key.encode():
-                return
+        """Pass over what comes before `key`."""
+        # Texts are in the order of their code points, which is that of their bytes in UTF-8.
+        while self._next is not None and self._next[0] < key:
             yield self._next
             self._next = next(self._entries, None)
 

@@ -21,6 +21,7 @@ OBJECT_CREATED: Final = "Object Created"
 OBJECT_DELETED: Final = "Object Deleted"
 
 _TEST_EVENT: Final = "s3:TestEvent"
+_VERSIONS: Final = "2."  # S3 raises the first number when readers of the one before would be wrong
 _WRAPPINGS_MAX: Final = 3
 _DEPTH_MAX: Final = 64
 _TIME_MS_MAX: Final = 253_402_300_799_999
@@ -192,6 +193,9 @@ def _is_deep(value: Json, left: int) -> bool:
 def _of_record(item: Json, message: Message) -> Change:
     if not isinstance(item, dict):
         raise Misfit("it is no JSON object")
+    version = item.get("eventVersion", "2.0")
+    if not isinstance(version, str) or not version.startswith(_VERSIONS):
+        raise Misfit(f"its eventVersion is {version!r}, not 2.0 to 2.5 or a later 2")
     name = _text(item, "eventName").removeprefix("s3:")
     told = item.get("s3")
     if not isinstance(told, dict):

@@ -27,6 +27,8 @@ REJECTED: Final = "S3 Message Rejected"
 
 BATCHES_MAX: Final = 8
 BODY_BYTES_MAX: Final = 131_072
+REASONS_MAX: Final = 10
+REASON_CHARACTERS_MAX: Final = 500
 DELETIONS_MAX: Final = 5
 DELETE_PAUSE_MS: Final = 200
 
@@ -54,6 +56,9 @@ class S3QueueSensor:
             async with Queue.open(self.source) as queue:
                 await Intake(self, queue, publish).run()
         except ExceptionGroup as group:
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():
+                raise asyncio.CancelledError from group
             # The tasks fail together; the first reason is the one to tell.
             raise group.exceptions[0] from None
 
@@ -68,7 +73,9 @@ class S3QueueSensor:
         return [*events, self._rejected(message, decoded.misfits)], True
 
     def _rejected(self, message: Message, misfits: Sequence[str]) -> TriggerEvent:
-        reason = "; ".join(misfits)
+        reason = "; ".join(each[:REASON_CHARACTERS_MAX] for each in misfits[:REASONS_MAX])
+        if len(misfits) > REASONS_MAX:
+            reason += f"; and {len(misfits) - REASONS_MAX:,} more"
         _log.warning("%s: the message %s is rejected: %s", self.name, message.id, reason)
         body = message.body.encode(errors="surrogatepass")
         return TriggerEvent(
@@ -118,15 +125,14 @@ class Intake:
         self._held.add(batch)
         try:
             told = [(message, *self._sensor.events(message)) for message in batch]
-            await self._publish_all([event for _, events, _ in told for event in events])
+            found = [event for _, events, _ in told for event in events]
+            if found:
+                await self._publish([Delivery(event=each, state={}) for each in found])
             await self._delete([message for message, _, is_done in told if is_done])
             point("after-acknowledge")
         finally:
             self._held.discard(batch)
             self._batches.release()
-
-    async def _publish_all(self, events: Sequence[TriggerEvent]) -> None:
-        await asyncio.gather(*(self._publish(Delivery(event=each, state={})) for each in events))
 
     async def _delete(self, messages: list[Message]) -> None:
         for attempt in range(DELETIONS_MAX):
@@ -145,4 +151,5 @@ class Intake:
             await self._clock.pause(self._visibility_seconds * 500)
             for batch in tuple(self._held):
                 for reason in await self._queue.extend(batch, self._visibility_seconds):
-                    _log.warning("%s: a message may come twice: %s", self._sensor.name, reason)
+                    if batch in self._held:  # Else it was deleted meanwhile.
+                        _log.warning("%s: a message may come twice: %s", self._sensor.name, reason)

@@ -28,7 +28,14 @@ _READ_SECONDS: Final = WAIT_SECONDS + 10
 _CONNECT_SECONDS: Final = 10
 _CALLS_MAX: Final = 4
 
-_AWS_HOST: Final = re.compile(r"(?:sqs\.)?(?:([a-z0-9-]+)\.)?(?:queue\.)?amazonaws\.com(?:\.cn)?")
+# The hosts that boto3 finds by itself; those of VPC, FIPS and dual-stack endpoints it does not.
+_USUAL_HOST: Final = re.compile(
+    r"(?:queue|sqs\.[a-z0-9-]+|[a-z0-9-]+\.queue)\.amazonaws\.com(?:\.cn)?"
+)
+_REGION: Final = re.compile(
+    r"(?:^|\.)([a-z]{2}(?:-[a-z]+)+-[0-9])\.(?:[a-z]+\.)?(?:amazonaws\.com(?:\.cn)?|api\.aws)$"
+)
+_OLDEST_HOST: Final = "queue.amazonaws.com"  # us-east-1's, before hosts had regions
 
 
 class Queue:
@@ -163,7 +170,7 @@ def _message(told: dict[str, Any]) -> Message:
 def _connect(source: S3QueueSource) -> Any:
     # boto3 takes a fifth of a second to import: only who uses it pays for it.
     boto3, config = import_module("boto3"), import_module("botocore.config")
-    endpoint, region = _whereabouts(source)
+    endpoint, region = whereabouts(source)
     settings = config.Config(
         connect_timeout=_CONNECT_SECONDS,
         read_timeout=_READ_SECONDS,
@@ -178,15 +185,18 @@ def _connect(source: S3QueueSource) -> Any:
         try:
             return session.client("sqs", endpoint_url=endpoint, config=settings)
         except ValueError as error:
-            raise SensorError(str(error)) from error
+            raise SensorError(f"the queue {source.queue_url}: {error}") from error
 
 
-def _whereabouts(source: S3QueueSource) -> tuple[str | None, str | None]:
+def whereabouts(source: S3QueueSource) -> tuple[str | None, str | None]:
     """The endpoint and the region, as far as they follow from the source."""
     url = urlsplit(source.queue_url)
-    aws = _AWS_HOST.fullmatch(url.hostname or "")
-    endpoint = source.endpoint_url or (None if aws else f"{url.scheme}://{url.netloc}")
-    return endpoint, source.region or (aws[1] if aws else None)
+    host = url.hostname or ""
+    is_usual = _USUAL_HOST.fullmatch(host) is not None
+    endpoint = source.endpoint_url or (None if is_usual else f"{url.scheme}://{url.netloc}")
+    found = _REGION.search(host)
+    region = found[1] if found else "us-east-1" if host == _OLDEST_HOST else None
+    return endpoint, source.region or region
 
 
 @contextmanager
