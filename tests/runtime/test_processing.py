@@ -41,7 +41,7 @@ class SlowLog(MemoryEventLog):
         self.held: list[Callable[[], None]] = []
 
     def submit(self, transaction: Transaction, outcome: Outcome) -> None:
-        if transaction.created and transaction.event is None:
+        if transaction.created and not transaction.events:
             self.held.append(partial(super().submit, transaction, outcome))
         else:
             super().submit(transaction, outcome)
