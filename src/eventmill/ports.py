@@ -13,7 +13,6 @@ from collections.abc import (
     Mapping,
     Sequence,
 )
-from enum import Enum
 from typing import Protocol, TypeAlias, runtime_checkable
 
 from eventmill.events import TriggerEvent
@@ -495,30 +494,6 @@ class Sensor(Protocol):
 
         Raises:
             SensorError: The source cannot be watched now; the supervisor starts it again.
-        """
-        ...
-
-
-class Processed(Enum):
-    """What became of the executions that one event started."""
-
-    NOTHING = "it started none"
-    RUNNING = "one of them runs, or is about to be started"
-    SUCCEEDED = "all have succeeded"
-    FAILED = "all have ended, and not all have succeeded"
-
-
-class Processing(Protocol):
-    """Lets a sensor know when what it told has been processed."""
-
-    async def of(self, source: str, event_id: str) -> Processed:
-        """What has become durable of the executions of an event, or is about to be started."""
-        ...
-
-    def hear(self, source: str, heard: Callable[[str], None]) -> None:
-        """Call `heard` with the event's id whenever an execution has ended, durably.
-
-        It must return at once and must not raise.
         """
         ...
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from eventmill.errors import LogUnavailable
-from eventmill.ports import Processed
+from eventmill.sensors.afterwards import Processed
 from eventmill.triggers.filesystem import Disposal
 from tests.conformance.watched_folder import Executions, Log, Watch, watching
 

@@ -8,7 +8,8 @@ from typing import Any
 
 from eventmill.arn import Home
 from eventmill.errors import LogUnavailable
-from eventmill.ports import Delivery, Processed
+from eventmill.ports import Delivery
+from eventmill.sensors.afterwards import Processed
 from eventmill.sensors.filesystem import FilesystemSensor
 from eventmill.triggers.filesystem import FilesystemSource
 

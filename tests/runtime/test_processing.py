@@ -8,9 +8,10 @@ from eventmill.events import TriggerEvent
 from eventmill.log.memory import MemoryEventLog
 from eventmill.machine.history import HistoryEvent
 from eventmill.model import Json
-from eventmill.ports import Delivery, ExecutionRow, Outcome, Processed, Transaction
+from eventmill.ports import Delivery, ExecutionRow, Outcome, Transaction
 from eventmill.runtime.processing import EventEnds, LoggedProcessing
 from eventmill.runtime.router import Router
+from eventmill.sensors.afterwards import Processed
 from eventmill.triggers.listeners import Listeners
 from eventmill.triggers.overlap import ALLOW, BUFFER_ONE, SKIP
 from eventmill.triggers.trigger import Trigger, parse_trigger

@@ -4,9 +4,10 @@ from collections.abc import Callable
 
 from eventmill.machine.execution import RUNNING
 from eventmill.machine.history import HistoryEvent
-from eventmill.ports import EventLog, ExecutionRow, Processed
+from eventmill.ports import EventLog, ExecutionRow
 from eventmill.runtime.engine import Listener
 from eventmill.runtime.router import Router
+from eventmill.sensors.afterwards import Processed
 
 
 class EventEnds:

@@ -27,7 +27,6 @@ from eventmill.ports import (
     Executor,
     Invocation,
     ObjectStore,
-    Processing,
     Sensor,
     Transaction,
 )
@@ -47,6 +46,7 @@ from eventmill.runtime.status_changes import StatusChanges
 from eventmill.runtime.supervisor import Policy, Supervisor, Watch
 from eventmill.runtime.turns import Turns, handler_gates
 from eventmill.runtime.work import Dispatch
+from eventmill.sensors.afterwards import Processing
 from eventmill.sensors.filesystem import FilesystemSensor
 from eventmill.sensors.s3.listed import S3ListingSensor
 from eventmill.sensors.s3.notified import S3QueueSensor
@@ -98,9 +98,7 @@ async def running(
         _make_folder(settings)
         log = await stack.enter_async_context(SqliteEventLog.open(settings.log_path))
         dispatch = await stack.enter_async_context(_dispatch(settings, project.handlers))
-        catalog = Catalog(log, settings.home, settings.quotas)
-        for workflow in project.workflows:
-            catalog.add(workflow.name, workflow.text)
+        catalog = _catalog(settings, project, log)
         datasets = StoredDatasets(await stack.enter_async_context(_object_store(settings)))
         ends = EventEnds(listener)
         listeners = Listeners(each for each in project.triggers if each.source is None)
@@ -142,6 +140,13 @@ async def running(
             broken=background.broken,
             stop_sensing=lambda: _cancelled(sensors),
         )
+
+
+def _catalog(settings: Settings, project: Project, log: EventLog) -> Catalog:
+    catalog = Catalog(log, settings.home, settings.quotas)
+    for workflow in project.workflows:
+        catalog.add(workflow.name, workflow.text)
+    return catalog
 
 
 def _housekeeping(

@@ -9,10 +9,10 @@ it before it looks for anything else.
 import asyncio
 import os
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from enum import Enum
 from typing import Final, Protocol, TypeAlias
 
 from eventmill.model import record
-from eventmill.ports import Processed, Processing
 from eventmill.sensors.disposal import move
 from eventmill.sensors.snapshot import Folder, Problem, Sighting
 from eventmill.triggers.filesystem import Disposal
@@ -23,6 +23,30 @@ _MARK: Final = "/"
 
 Remember: TypeAlias = Callable[[Mapping[str, bytes | None]], Awaitable[None]]
 """Make durable what the sensor will find in its state, without any event."""
+
+
+class Processed(Enum):
+    """What became of the executions that one event started."""
+
+    NOTHING = "it started none"
+    RUNNING = "one of them runs, or is about to be started"
+    SUCCEEDED = "all have succeeded"
+    FAILED = "all have ended, and not all have succeeded"
+
+
+class Processing(Protocol):
+    """Lets a sensor know when what it told has been processed."""
+
+    async def of(self, source: str, event_id: str) -> Processed:
+        """What has become durable of the executions of an event, or is about to be started."""
+        ...
+
+    def hear(self, source: str, heard: Callable[[str], None]) -> None:
+        """Call `heard` with the event's id whenever an execution has ended, durably.
+
+        It must return at once and must not raise.
+        """
+        ...
 
 
 @record
