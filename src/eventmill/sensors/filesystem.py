@@ -325,7 +325,8 @@ class _Watch:
         try:
             await self._look_at(paths, disposed)
         finally:
-            self._looks.remove(disposed)
+            # The same one, not an equal one of another look.
+            self._looks = [each for each in self._looks if each is not disposed]
 
     async def _look_at(self, paths: Mapping[str, bool], disposed: Collection[str]) -> None:
         found = await asyncio.to_thread(lambda: list(self._folder.look(paths)))
