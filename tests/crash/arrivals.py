@@ -142,6 +142,7 @@ def _run(project: Path, feeder: Feeder, events: int, point: str | None, passings
         project, point, passings, environment=feeder.environment, executions=events
     )
     assert ended.code in (0, KILLED), ended.said
+    assert "a mistake in Eventmill" not in ended.said, ended.said
     return ended.code
 
 
