@@ -10,6 +10,7 @@ from bench import (
     chain3,
     chain3_workers,
     file_to_handler,
+    folder100k,
     history_growth,
     kafka_intake,
     kafka_to_handler,
@@ -78,6 +79,11 @@ BENCHMARKS: Final = {
         what="file closed to the handler's first line, without a stability window",
         measure=file_to_handler.measure,
         targets={"p50_ms": Target(at_most=25)},
+    ),
+    "folder100k": Benchmark(
+        what="a folder of 100,000 known files: what was told read from the log, and one scan",
+        measure=folder100k.measure,
+        targets={"s": Target(at_most=3)},
     ),
     "kafka_to_handler": Benchmark(
         what="a message taken by the broker to the handler's first line, in an idle system",

@@ -26,6 +26,7 @@ _UNITS: Final = {
     "jsonata_us": ("{:.3g}", "µs JSONata"),
     "item_us": ("{:.3g}", "µs cpu/item"),
     "item_kib": ("{:.1f}", "KiB/item"),
+    "file_bytes": ("{:,.0f}", "B/file"),
     "early_us": ("{:.3g}", "µs early"),
     "late_us": ("{:.3g}", "µs late"),
     "few_us": ("{:.3g}", "µs of 10"),

@@ -55,6 +55,7 @@ _KEYS = {
     "chain3_workers": {"per_s", "cpu_ms", "raw_per_s"} | _BESIDE_RAW,
     "alone": {"p50_ms", "p99_ms", "raw_p50_ms"} | _BESIDE_RAW,
     "file_to_handler": {"p50_ms", "p99_ms", "raw_p50_ms"} | _BESIDE_RAW,
+    "folder100k": {"s", "file_bytes", "raw_s"} | _BESIDE_RAW,
     "kafka_to_handler": {"p50_ms", "p99_ms"},
     "kafka_intake": {"per_s", "cpu_ms"},
     "kafka_unmatched": {"per_s", "cpu_ms"},

@@ -1,7 +1,7 @@
 """A filesystem sensor that runs in a test: a clock that the test moves, and a log in memory."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -9,6 +9,7 @@ from typing import Any
 from eventmill.arn import Home
 from eventmill.errors import LogUnavailable
 from eventmill.ports import Delivery
+from eventmill.sensors.afterwards import Processed
 from eventmill.sensors.filesystem import FilesystemSensor
 from eventmill.triggers.filesystem import FilesystemSource
 
@@ -76,6 +77,7 @@ class Log:
 
     def __init__(self, state: dict[str, bytes] | None = None) -> None:
         self.state = dict(state or {})
+        self.handed_over: list[Delivery] = []
         self.deliveries: list[Delivery] = []
         self.in_flight = 0
         self.open = asyncio.Event()
@@ -84,6 +86,7 @@ class Log:
         self._changed = asyncio.Event()
 
     async def publish(self, deliveries: Sequence[Delivery]) -> None:
+        self.handed_over += deliveries
         self.in_flight += len(deliveries)
         self._changed.set()
         await self.open.wait()
@@ -91,7 +94,16 @@ class Log:
         if self.fails:
             raise LogUnavailable("the disk is full")
         self.deliveries += deliveries
-        for path, version in (item for each in deliveries for item in each.state.items()):
+        for each in deliveries:
+            self._store(each.state)
+
+    async def remember(self, state: Mapping[str, bytes | None]) -> None:
+        if self.fails:
+            raise LogUnavailable("the disk is full")
+        self._store(state)
+
+    def _store(self, state: Mapping[str, bytes | None]) -> None:
+        for path, version in state.items():
             if version is None:
                 del self.state[path]
             else:
@@ -113,6 +125,27 @@ class Log:
             (each.event.detail_type, str(each.event.detail["relative-path"]))
             for each in self.deliveries
         }
+
+
+class Executions:
+    """A `Processing` whose executions run until the test ends them."""
+
+    def __init__(self) -> None:
+        self._came_to: dict[str, Processed] = {}
+        self._heard: list[Callable[[str], None]] = []
+        self.otherwise = Processed.RUNNING
+
+    async def of(self, source: str, event_id: str) -> Processed:
+        assert source == "eventmill.filesystem"
+        return self._came_to.get(event_id, self.otherwise)
+
+    def hear(self, source: str, heard: Callable[[str], None]) -> None:
+        self._heard.append(heard)
+
+    def end(self, event_id: str, came_to: Processed = Processed.SUCCEEDED) -> None:
+        self._came_to[event_id] = came_to
+        for heard in self._heard:
+            heard(event_id)
 
 
 class Watch:
@@ -156,11 +189,26 @@ class Watch:
 
 @asynccontextmanager
 async def watching(
-    folder: Path, *, log: Log | None = None, hints_max: int = 10_000, **source: Any
+    folder: Path,
+    *,
+    log: Log | None = None,
+    executions: Executions | None = None,
+    hints_max: int = 10_000,
+    **source: Any,
 ) -> AsyncIterator[Watch]:
     """A sensor that has scanned its folder once and listens."""
     watch = Watch(folder, log or Log(), MovableClock())
-    sensor = _sensor(folder, watch.clock, hints_max=hints_max, **source)
+    sensor = FilesystemSensor(
+        FilesystemSource(
+            path=folder.name, **{"stable_seconds": 0.0, "scan_seconds": SCAN_MS / 1000, **source}
+        ),
+        project=folder.parent,
+        home=Home(),
+        clock=watch.clock,
+        remember=watch.log.remember,
+        processing=executions or Executions(),
+        hints_max=hints_max,
+    )
     async with asyncio.timeout(20):
         running = asyncio.create_task(sensor.run(watch.log.publish, dict(watch.log.state)))
         running.add_done_callback(watch.note_failure)
@@ -174,13 +222,3 @@ async def watching(
             ready.cancel()
             running.cancel()
             await asyncio.wait({running})
-
-
-def _sensor(folder: Path, clock: MovableClock, **settings: Any) -> FilesystemSensor:
-    hints_max = settings.pop("hints_max", 10_000)
-    source = FilesystemSource(
-        path=folder.name, **{"stable_seconds": 0.0, "scan_seconds": SCAN_MS / 1000, **settings}
-    )
-    return FilesystemSensor(
-        source, project=folder.parent, home=Home(), clock=clock, hints_max=hints_max
-    )

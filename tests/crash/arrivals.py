@@ -188,6 +188,7 @@ def _run(project: Path, feeder: Feeder, events: int, kill: Kill) -> Ended:
         seconds=kill.seconds,
     )
     assert ended.code in (0, KILLED), ended.said
+    assert "a mistake in Eventmill" not in ended.said, ended.said
     return ended
 
 

@@ -90,6 +90,7 @@ class _Lane:
         self.trigger = trigger
         self.taken: dict[str, ExecutionRow | None] = {}  # by name; None until it is durable
         self.waiting: list[_Waiting] = []  # one; two if the last server ended as it started one
+        self.beginning: _Event | None = None  # it waited, and its execution is not durable yet
         self.decided = 0  # how many events were skipped or had to wait
 
     @property
@@ -188,6 +189,14 @@ class Overlaps:
             lane.taken.pop(start.name, None)
             self._next(lane)
 
+    def holds_back(self, source: str, event_id: str) -> bool:
+        """Whether an event waits, or what it waited for is not durable yet."""
+        event = (source, event_id)
+        return any(
+            lane.beginning == event or any(each.start.cause == event for each in lane.waiting)
+            for lane in self._lanes.values()
+        )
+
     async def carry_through(self, work: Coroutine[None, None, _T]) -> _T:
         """Do work to its end, also when nobody waits for it any more."""
         task = self._spawn(work)
@@ -206,6 +215,7 @@ class Overlaps:
         if lane.waiting and lane.waiting[0].is_durable and not lane.taken:
             waiting = lane.waiting.pop(0)
             lane.taken[waiting.start.name] = None
+            lane.beginning = waiting.start.cause
             self._spawn(self._start_waiting(lane, waiting))
 
     async def _start_waiting(self, lane: _Lane, waiting: _Waiting) -> None:
@@ -223,12 +233,14 @@ class Overlaps:
                     rows = waiting.decided(SKIPPED, "the name of its execution was taken", now_ms)
                     await self._events.commit(Transaction(sensor_state=done, deliveries=rows))
                     lane.taken.pop(name)
+                    lane.beginning = None
                     self._next(lane)
                     return
             except LogUnavailable:
                 await self._pause()
                 continue
             lane.taken[name] = row
+            lane.beginning = None
             self._spawn(self._wait(lane, row))
             return
 

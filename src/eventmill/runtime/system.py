@@ -38,6 +38,7 @@ from eventmill.runtime.housekeeping import Housekeeping
 from eventmill.runtime.outbox import BUS, Outbox
 from eventmill.runtime.overlap import memory_of
 from eventmill.runtime.places import Places
+from eventmill.runtime.processing import EventEnds, LoggedProcessing
 from eventmill.runtime.project import Project
 from eventmill.runtime.router import Router
 from eventmill.runtime.settings import Settings
@@ -45,6 +46,7 @@ from eventmill.runtime.status_changes import StatusChanges
 from eventmill.runtime.supervisor import Policy, Supervisor, Watch
 from eventmill.runtime.turns import Turns, handler_gates
 from eventmill.runtime.work import Dispatch
+from eventmill.sensors.afterwards import Processing
 from eventmill.sensors.filesystem import FilesystemSensor
 from eventmill.sensors.s3.listed import S3ListingSensor
 from eventmill.sensors.s3.notified import S3QueueSensor
@@ -97,16 +99,15 @@ async def running(
         _make_folder(settings)
         log = await stack.enter_async_context(SqliteEventLog.open(settings.log_path))
         dispatch = await stack.enter_async_context(_dispatch(settings, project.handlers))
-        catalog = Catalog(log, settings.home, settings.quotas)
-        for workflow in project.workflows:
-            catalog.add(workflow.name, workflow.text)
+        catalog = _catalog(settings, project, log)
         datasets = StoredDatasets(await stack.enter_async_context(_object_store(settings)))
+        ends = EventEnds(listener)
         listeners = Listeners(each for each in project.triggers if each.source is None)
         changes = StatusChanges(listeners, settings.home)
         outbox = Outbox(log, clock, changes, hops_max=settings.events.hops_max)
         engine = Engine(
             *(log, clock, catalog, dispatch, datasets, settings.home, settings.quotas),
-            listener=listener,
+            listener=ends,
             places=_places(settings),
             outbox=outbox if changes else None,
         )
@@ -114,7 +115,7 @@ async def running(
         router = Router(log, engine, catalog, listeners)
         bus = Bus(router, listeners, clock)
         supervisor = Supervisor(log, clock, router, home=settings.home, policy=_policy(settings))
-        watches = _watches(settings, project, clock, log)
+        watches = _watches(settings, project, clock, log, LoggedProcessing(log, ends, router))
         housekeeping = _housekeeping(settings, log, clock, catalog, _remembering(project, watches))
         stack.push_async_callback(housekeeping.end)
         recovered = await engine.recover()
@@ -140,6 +141,13 @@ async def running(
             broken=background.broken,
             stop_sensing=lambda: _cancelled(sensors),
         )
+
+
+def _catalog(settings: Settings, project: Project, log: EventLog) -> Catalog:
+    catalog = Catalog(log, settings.home, settings.quotas)
+    for workflow in project.workflows:
+        catalog.add(workflow.name, workflow.text)
+    return catalog
 
 
 def _housekeeping(
@@ -268,7 +276,7 @@ def _executor(
 
 
 def _watches(
-    settings: Settings, project: Project, clock: Clock, log: EventLog
+    settings: Settings, project: Project, clock: Clock, log: EventLog, processing: Processing
 ) -> tuple[Watch, ...]:
     """A sensor for each source; triggers with equal sources share one."""
     by_source: dict[Source, list[Trigger]] = {}
@@ -276,13 +284,21 @@ def _watches(
         if trigger.source is not None:
             by_source.setdefault(trigger.source, []).append(trigger)
     return tuple(
-        Watch(sensor=_sensor(settings, source, clock, log, triggers), listeners=Listeners(triggers))
+        Watch(
+            sensor=_sensor(settings, source, clock, log, triggers, processing),
+            listeners=Listeners(triggers),
+        )
         for source, triggers in by_source.items()
     )
 
 
 def _sensor(
-    settings: Settings, source: Source, clock: Clock, log: EventLog, triggers: Sequence[Trigger]
+    settings: Settings,
+    source: Source,
+    clock: Clock,
+    log: EventLog,
+    triggers: Sequence[Trigger],
+    processing: Processing,
 ) -> Sensor:
     async def remember(state: Mapping[str, bytes | None]) -> None:
         kept = {(source.name, key): value for key, value in state.items()}
@@ -306,7 +322,14 @@ def _sensor(
         )
     if isinstance(source, KafkaSource):
         return _kafka_sensor(settings, source, clock, log)
-    return FilesystemSensor(source, project=settings.project, home=settings.home, clock=clock)
+    return FilesystemSensor(
+        source,
+        project=settings.project,
+        home=settings.home,
+        clock=clock,
+        remember=remember,
+        processing=processing,
+    )
 
 
 def _kafka_sensor(settings: Settings, source: KafkaSource, clock: Clock, log: EventLog) -> Sensor:

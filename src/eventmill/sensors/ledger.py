@@ -52,6 +52,14 @@ class Ledger:
         """A copy of what was published, for another thread."""
         return dict(self._versions)
 
+    def version(self, path: str) -> bytes | None:
+        """The version that was published."""
+        return self._versions.get(path)
+
+    def is_surely_gone(self, path: str) -> bool:
+        """Whether the log may forget the file."""
+        return path in self._forgettable
+
     def forgettable(self, paths_max: int) -> list[str]:
         """Take files that the log may forget now."""
         taken = list(islice(self._forgettable, paths_max))
@@ -66,6 +74,11 @@ class Ledger:
                 self._gone.remove(each)
                 del self._versions[each]
         self._versions[path] = version
+        self.back(path)
+
+    def forgotten(self, path: str) -> None:
+        """Take note that the log has forgotten a file."""
+        self._versions.pop(path, None)
         self.back(path)
 
 

@@ -8,7 +8,7 @@ from itertools import islice
 from typing import Final, NamedTuple
 
 from eventmill.errors import SensorError
-from eventmill.sensors.globs import Selection
+from eventmill.sensors.globs import IGNORE_FILE, Selection
 from eventmill.sensors.ledger import Ledger
 
 _CAN_ASK_AS_ONESELF: Final = os.access in os.supports_effective_ids
@@ -49,36 +49,55 @@ class Folder:
         """
         self.path = os.path.realpath(path)
         self._shown = path
-        self.selection = selection
         self._inodes = inodes
         self._identity = self._identify()
+        self._selected = selection
+        self._ignored = ""
+        self.selection = selection
+        self._heed_ignored()
 
     def check(self) -> None:
-        """Make sure that the folder is still there, and still the same.
+        """Make sure that the folder is still there and still the same; heed its ignore rules.
 
         Raises:
-            SensorError: It is gone, or something else was put or mounted in its place.
+            SensorError: It is gone, or something else was put or mounted in its place; or its
+                ignore rules cannot be read.
         """
         if self._identify() != self._identity:
             raise SensorError(f"another folder stands where {self._shown} was")
+        self._heed_ignored()
+
+    def _heed_ignored(self) -> None:
+        try:
+            with open(f"{self.path}/{IGNORE_FILE}", "rb") as file:
+                text = os.fsdecode(file.read())
+        except FileNotFoundError:
+            text = ""
+        except OSError as error:
+            # Without them, files might be told that must not be.
+            raise SensorError(
+                f"{self._shown}/{IGNORE_FILE} cannot be read: {error.strerror}"
+            ) from None
+        if text != self._ignored:
+            self._ignored = text
+            self.selection = self._selected.ignoring(text.removeprefix("\ufeff").splitlines())
 
     def look(self, paths: Iterable[str]) -> Iterator[Sighting | Problem | str]:
         """Look at single files; a path comes back bare when no selected file is there."""
         for path in paths:
-            try:
-                status = os.lstat(f"{self.path}/{path}") if self.selection.takes(path) else None
-            except OSError as error:
-                if error.errno in _GONE:
-                    yield path
-                else:
-                    yield Problem(path, error.strerror or str(error))
-                continue
-            if status is None or not stat.S_ISREG(status.st_mode):
-                yield path
-            elif self._is_unreadable(path):
-                yield Problem(path, "this user may not read it")
-            else:
-                yield self._sight(path, status)
+            yield self.look_at(path) if self.selection.takes(path) else path
+
+    def look_at(self, path: str) -> Sighting | Problem | str:
+        """Look at a single file, selected or not."""
+        try:
+            status = os.lstat(f"{self.path}/{path}")
+        except OSError as error:
+            return path if error.errno in _GONE else Problem(path, error.strerror or str(error))
+        if not stat.S_ISREG(status.st_mode):
+            return path
+        if self._is_unreadable(path):
+            return Problem(path, "this user may not read it")
+        return self._sight(path, status)
 
     def scan(self, start: str, ledger: Ledger) -> "Scan":
         """Begin to walk through the folder, or through the folder `start` in it."""
@@ -122,34 +141,36 @@ class Folder:
         return status.st_dev, status.st_ino
 
     def _walk(self, start: str) -> Iterator[Sighting | Problem]:
-        folders = [start]
+        folders, takes_here = [start], self.selection.takes_here
         while folders:
             folder = folders.pop()
+            prefix = f"{folder}/" if folder else ""
             try:
                 with os.scandir(f"{self.path}/{folder}") as entries:
                     for entry in entries:
-                        path = f"{folder}/{entry.name}" if folder else entry.name
+                        path = prefix + entry.name
                         # Links are not followed: what they lead to is either in this folder, and
                         # is seen there, or it is none of its files.
                         if entry.is_dir(follow_symlinks=False):
                             if self.selection.enters(path):
                                 folders.append(path)
-                        elif self.selection.takes_here(path) and entry.is_file(
-                            follow_symlinks=False
-                        ):
-                            yield from self._glance(path, entry)
+                        elif takes_here(path) and entry.is_file(follow_symlinks=False):
+                            found = self._glance(path, entry)
+                            if found is not None:
+                                yield found
             except OSError as error:
                 if not folder:
                     raise self._unwatchable(error) from None
                 if error.errno not in _GONE:
                     yield Problem(folder, error.strerror or str(error))
 
-    def _glance(self, path: str, entry: os.DirEntry[str]) -> Iterator[Sighting | Problem]:
+    def _glance(self, path: str, entry: os.DirEntry[str]) -> Sighting | Problem | None:
         try:
-            yield self._sight(path, entry.stat(follow_symlinks=False))
+            status = entry.stat(follow_symlinks=False)
         except OSError as error:
-            if error.errno not in _GONE:
-                yield Problem(path, error.strerror or str(error))
+            gone = error.errno in _GONE
+            return None if gone else Problem(path, error.strerror or str(error))
+        return self._sight(path, status)
 
     def _unwatchable(self, error: OSError) -> SensorError:
         reason = "does not exist" if error.errno in _GONE else f"cannot be read: {error.strerror}"
@@ -161,10 +182,12 @@ class Folder:
                 path.encode()
             except UnicodeEncodeError:
                 return Problem(ascii(path)[1:-1], "the name is not UTF-8, so no event can tell it")
-        version = f"{status.st_size}-{status.st_mtime_ns}"
+        size, modified_ns = status.st_size, status.st_mtime_ns
         if self._inodes:
-            version += f"-{status.st_ino}"
-        return Sighting(path, version.encode(), status.st_size, status.st_mtime_ns)
+            version = b"%d-%d-%d" % (size, modified_ns, status.st_ino)
+        else:
+            version = b"%d-%d" % (size, modified_ns)
+        return Sighting(path, version, size, modified_ns)
 
     def _is_unreadable(self, path: str) -> bool:
         """Whether the file is there, but not for this process to read."""
@@ -194,7 +217,8 @@ class Scan:
             if isinstance(found, Problem):
                 news.append(found)
                 continue
-            self.seen += found.path in ledger
-            if ledger.is_news(found.path, found.version):
+            path = found.path
+            self.seen += path in ledger
+            if ledger.is_news(path, found.version):
                 news.append(found)
         return news, count < files_max

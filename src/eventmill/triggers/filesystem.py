@@ -2,9 +2,23 @@
 
 import hashlib
 import posixpath
+from typing import Final
 
 from eventmill.model import Json, encode_json, record
 from eventmill.triggers.fields import Fields
+
+MOVE: Final = "move"
+DELETE: Final = "delete"
+
+
+@record
+class Disposal:
+    """What is done with a file: it is moved into the folder `to`, or deleted when that is None.
+
+    `to` is absolute, or relative to the project.
+    """
+
+    to: str | None
 
 
 @record
@@ -13,7 +27,8 @@ class FilesystemSource:
 
     `path` is absolute, or relative to the project. `include` and `exclude` are globs on the path
     relative to the folder; no `include` means all files. `polling` is for network file systems,
-    which neither report changes nor keep inode numbers.
+    which neither report changes nor keep inode numbers. `after_success` and `after_failure` say
+    what is done with a file when all executions that it started have ended; None leaves it there.
     """
 
     path: str
@@ -23,6 +38,9 @@ class FilesystemSource:
     stable_seconds: float = 2.0
     scan_seconds: float = 5.0
     polling: bool = False
+    deletion_events: bool = False
+    after_success: Disposal | None = None
+    after_failure: Disposal | None = None
 
     @property
     def name(self) -> str:
@@ -35,6 +53,17 @@ class FilesystemSource:
         ]  # fmt: skip
         digest = hashlib.sha256(encode_json(selection)).hexdigest()[:8]
         return f"filesystem:{posixpath.normpath(self.path)}#{digest}"
+
+    @property
+    def folders_to(self) -> tuple[str, ...]:
+        """The folders that files are moved into."""
+        disposals = (self.after_success, self.after_failure)
+        return tuple(each.to for each in disposals if each is not None and each.to is not None)
+
+    @property
+    def disposes(self) -> bool:
+        """Whether anything is done with files after what they started."""
+        return self.after_success is not None or self.after_failure is not None
 
     @property
     def shown(self) -> str:
@@ -50,7 +79,11 @@ class FilesystemSource:
     @property
     def at_odds(self) -> tuple[str, str]:
         """What two sources of one name do alike, and what they must agree on."""
-        return "watches the same files as", "StableSeconds or ScanSeconds; give both the same"
+        fields = (
+            "StableSeconds, ScanSeconds, DeletionEvents, AfterSuccess or AfterFailure; "
+            "give both the same"
+        )
+        return "watches the same files as", fields
 
 
 def parse_filesystem(fields: Fields) -> FilesystemSource:
@@ -66,7 +99,28 @@ def parse_filesystem(fields: Fields) -> FilesystemSource:
         stable_seconds=fields.seconds("StableSeconds", default=2.0, least=0.0),
         scan_seconds=fields.seconds("ScanSeconds", default=5.0, least=0.1),
         polling=fields.flag("Polling", default=False),
+        deletion_events=fields.flag("DeletionEvents", default=False),
+        after_success=_parse_disposal(fields, "AfterSuccess", path),
+        after_failure=_parse_disposal(fields, "AfterFailure", path),
     )
+
+
+def _parse_disposal(fields: Fields, name: str, path: str) -> Disposal | None:
+    if not fields.has(name):
+        return None
+    own = fields.object(name)
+    action = own.text("Action", required=True)
+    if action not in ("", MOVE, DELETE):
+        own.note(f"must be {MOVE!r} or {DELETE!r}, not {action!r}", "Action")
+    to = own.text("To", required=action == MOVE)
+    if action == DELETE and own.has("To"):
+        own.note("stands only with the action 'move'", "To")
+    if "\0" in to:
+        own.note("no path has a NUL character", "To")
+    elif to and posixpath.normpath(to) == posixpath.normpath(path):
+        own.note("must not be the watched folder", "To")
+    own.refuse_others()
+    return Disposal(to=to if action == MOVE else None)
 
 
 def _parse_globs(fields: Fields, name: str) -> tuple[str, ...]:

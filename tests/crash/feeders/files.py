@@ -31,6 +31,27 @@ class Files:
         return int(str(event.detail["name"]).removesuffix(".txt"))
 
 
+class ProcessedFiles(Files):
+    """The same, moved when their executions have succeeded; none of them is deleted."""
+
+    sources: Sequence[Mapping[str, Any]] = (
+        {
+            **Files.sources[0],
+            "DeletionEvents": True,
+            "AfterSuccess": {"Action": "move", "To": "inbox/done"},
+        },
+    )
+
+
 @contextmanager
 def files(project: Path, events: int) -> Iterator[Files]:
     yield Files(project)
+
+
+@contextmanager
+def processed_files(project: Path, events: int) -> Iterator[ProcessedFiles]:
+    yield ProcessedFiles(project)
+    # The last may have ended with the server; they are moved by the next one.
+    files = sorted(path.name for path in (project / "inbox").rglob("*.txt"))
+    assert files == sorted(f"{number}.txt" for number in range(events))
+    assert len(list((project / "inbox/done").iterdir())) > events // 2

@@ -61,3 +61,50 @@ def test_without_recursion_no_folder_is_entered() -> None:
         False,
         False,
     )
+
+
+def test_folders_that_are_no_globs_are_not_entered() -> None:
+    selection = Selection(without=["done [1]"])
+
+    assert not selection.takes("done [1]/a/b.csv")
+    assert selection.takes("done 1/a.csv")
+    assert selection.takes("done [1].csv")
+    assert selection.takes("in/done [1]/a.csv")
+
+
+# What `git check-ignore` says of these.
+@pytest.mark.parametrize(
+    ("rules", "ignored", "taken"),
+    [
+        (["*.part"], ["a.part", "in/a.part"], ["a.csv"]),
+        (["# no rule", "", "  "], [], ["# no rule", "a"]),
+        ([r"\#a", r"\!b"], ["#a", "!b"], ["a", "b"]),
+        (["tmp/"], ["tmp/a", "in/tmp/a"], ["tmp.csv", "in/tmpx/a"]),
+        (["/tmp"], ["tmp/a", "tmp"], ["in/tmp"]),
+        (["in/tmp"], ["in/tmp", "in/tmp/a"], ["x/in/tmp"]),
+        (["in/tmp/"], ["in/tmp/a"], ["x/in/tmp/a"]),
+        (["*.csv", "!keep.csv"], ["a.csv", "in/a.csv"], ["keep.csv", "in/keep.csv"]),
+        (["!keep.csv", "*.csv"], ["a.csv", "keep.csv"], []),
+        (["in/", "!in/keep.csv"], ["in/keep.csv"], ["keep.csv"]),
+        (["in/*", "!in/keep.csv"], ["in/a.csv", "in/b/c"], ["in/keep.csv"]),
+        (["/*", "!/in/"], ["a", "out/a"], ["in/a"]),
+        (["**/old/*.csv"], ["old/a.csv", "in/old/a.csv"], ["old/in/a.csv"]),
+        (["in/**"], ["in/a", "in/b/c"], ["in"]),
+        (["in/**/a"], ["in/a", "in/b/c/a"], ["a"]),
+        (["a?[0-9].csv"], ["ab1.csv"], ["ab.csv", "a/1.csv"]),
+        (["trailing  "], ["trailing"], []),
+    ],
+)
+def test_reads_ignore_rules_as_git_does(
+    rules: list[str], ignored: list[str], taken: list[str]
+) -> None:
+    selection = Selection().ignoring(rules)
+
+    assert [path for path in (*ignored, *taken) if selection.takes(path)] == taken
+
+
+def test_ignore_rules_only_take_away() -> None:
+    selection = Selection(include=["*.csv"], exclude=["tmp"]).ignoring(["!a.txt", "!tmp/"])
+
+    assert [path for path in ("a.csv", "a.txt", "tmp/a.csv") if selection.takes(path)] == ["a.csv"]
+    assert not Selection().takes(".eventmillignore")

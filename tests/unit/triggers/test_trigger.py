@@ -6,7 +6,7 @@ import pytest
 from eventmill.arn import is_name
 from eventmill.events import TriggerEvent
 from eventmill.model import AuthorError, Json
-from eventmill.triggers.filesystem import FilesystemSource
+from eventmill.triggers.filesystem import Disposal, FilesystemSource
 from eventmill.triggers.trigger import InvalidTrigger, Trigger, parse_trigger
 
 EVENT = TriggerEvent(
@@ -61,6 +61,9 @@ def test_reads_every_field() -> None:
                 "StableSeconds": 0,
                 "ScanSeconds": 60,
                 "Polling": True,
+                "DeletionEvents": True,
+                "AfterSuccess": {"Action": "move", "To": "data/done"},
+                "AfterFailure": {"Action": "delete"},
             },
             "EventPattern": {"detail-type": ["File Created"]},
             "Target": {
@@ -82,6 +85,9 @@ def test_reads_every_field() -> None:
             stable_seconds=0.0,
             scan_seconds=60.0,
             polling=True,
+            deletion_events=True,
+            after_success=Disposal(to="data/done"),
+            after_failure=Disposal(to=None),
         ),
     )
     assert read.state_machine == "arn:aws:states:local:000000000000:stateMachine:intake"
@@ -345,6 +351,25 @@ def test_names_missing_and_misplaced_fields() -> None:
     assert mistakes_in({**form(), "Source": {"Type": "file"}}) == [
         ("/Source/Type", "there is no source 'file'; there are: filesystem, kafka, schedule, s3")
     ]
+
+
+@pytest.mark.parametrize(
+    ("after", "pointer", "message"),
+    [
+        ({"To": "done"}, "/Action", "is missing"),
+        ({"Action": "keep"}, "/Action", "must be 'move' or 'delete', not 'keep'"),
+        ({"Action": "move"}, "/To", "is missing"),
+        ({"Action": "delete", "To": "done"}, "/To", "stands only with the action 'move'"),
+        ({"Action": "move", "To": "./inbox/"}, "/To", "must not be the watched folder"),
+        ({"Action": "move", "To": "a\0b"}, "/To", "no path has a NUL character"),
+        ({"Action": "delete", "Tos": 1}, "/Tos", "there is no such field; did you mean 'To'?"),
+        ("delete", "", "must be an object, not a string"),
+    ],
+)
+def test_says_what_cannot_be_done_with_files(after: Json, pointer: str, message: str) -> None:
+    source: Json = {"Type": "filesystem", "Path": "inbox", "AfterSuccess": after}
+    mistakes = mistakes_in({"Source": source, "Target": {"StateMachine": "intake"}})
+    assert mistakes == [(f"/Source/AfterSuccess{pointer}", message)]
 
 
 def test_refuses_globs_that_can_match_nothing() -> None:

@@ -1,0 +1,63 @@
+"""What became of the executions that events started, for sensors that clean up after them."""
+
+from collections.abc import Callable
+
+from eventmill.machine.execution import RUNNING
+from eventmill.machine.history import HistoryEvent
+from eventmill.ports import EventLog, ExecutionRow
+from eventmill.runtime.engine import Listener
+from eventmill.runtime.router import Router
+from eventmill.sensors.afterwards import Processed
+
+
+class EventEnds:
+    """Tells those who ask for it that an execution has ended which an event started.
+
+    It is the engine's `Listener`, and passes on to another one what it hears.
+    """
+
+    def __init__(self, listener: Listener | None = None) -> None:
+        self._listener = listener
+        self._heard: dict[str, list[Callable[[str], None]]] = {}
+
+    def hear(self, source: str, heard: Callable[[str], None]) -> None:
+        """See `Processing.hear`."""
+        self._heard.setdefault(source, []).append(heard)
+
+    def started(self, row: ExecutionRow) -> None:
+        """See `Listener.started`."""
+        if self._listener is not None:
+            self._listener.started(row)
+
+    def ended(self, row: ExecutionRow, last: HistoryEvent) -> None:
+        """See `Listener.ended`."""
+        if self._listener is not None:
+            self._listener.ended(row, last)
+        if row.event is not None:
+            source, event_id = row.event
+            for heard in self._heard.get(source, ()):
+                heard(event_id)
+
+
+class LoggedProcessing:
+    """The `Processing` of a server: what the log holds, and what is about to be started."""
+
+    def __init__(self, log: EventLog, ends: EventEnds, router: Router) -> None:
+        self._events = log
+        self._overlaps = router.overlaps
+        self.hear = ends.hear
+
+    async def of(self, source: str, event_id: str) -> Processed:
+        """See `Processing.of`."""
+        # What waits no longer is in the log, so look there last.
+        if self._overlaps.holds_back(source, event_id):
+            return Processed.RUNNING
+        found = await self._events.event(source, event_id)
+        arns = () if found is None else found.executions.values()
+        rows = [await self._events.execution(arn) for arn in arns]
+        statuses = {row.status for row in rows if row is not None}
+        if not statuses:
+            return Processed.NOTHING
+        if RUNNING in statuses:
+            return Processed.RUNNING
+        return Processed.SUCCEEDED if statuses == {"SUCCEEDED"} else Processed.FAILED
