@@ -35,9 +35,9 @@ ENGINE_MUTANTS: Final = (
     Mutant(
         name="acts before the step is durable",
         path="runtime/engine.py",
-        old="        future = self._events.commit(transaction)\n",
+        old="        self._events.submit(transaction, outcome)\n",
         new="        self._work.carry_out(live, step.commands)\n"
-        "        future = self._events.commit(transaction)\n",
+        "        self._events.submit(transaction, outcome)\n",
     ),
     Mutant(
         name="forgets an execution while a step of it is on its way",
@@ -115,14 +115,14 @@ ENGINE_MUTANTS: Final = (
     Mutant(
         name="keeps those who have got their answer",
         path="runtime/ends.py",
-        old="                if not waiting:\n                    del self._waiting[execution]\n",
+        old="            if not waiting:\n                del self._waiting[execution]\n",
         new="",
     ),
     Mutant(
         name="stores an event without what its sensor remembers",
         path="runtime/starting.py",
-        old="            sensor_state=sensor_state,\n            definitions",
-        new="            definitions",
+        old="            sensor_state=sensor_state,\n            deliveries",
+        new="            deliveries",
     ),
     Mutant(
         name="does not go on with what was under way",
@@ -226,14 +226,14 @@ MAP_RUN_MUTANTS: Final = (
     Mutant(
         name="does not store that a Map Run was given up",
         path="runtime/map_run_rows.py",
-        old='"ABORTED" for command in step.commands if isinstance(command, CancelMap)',
-        new='"ABORTED" for command in () if isinstance(command, CancelMap)',
+        old="    for command in step.commands:\n        if isinstance(command, CancelMap):",
+        new="    for command in ():\n        if isinstance(command, CancelMap):",
     ),
     Mutant(
         name="does not remember what a sensor knew when its event is there already",
         path="runtime/router.py",
-        old="            await self._events.commit(Transaction(sensor_state=state))\n",
-        new="            pass\n",
+        old="                for known in error.events:\n                    del events[known]\n",
+        new="                return\n",
     ),
     Mutant(
         name="lets a sensor die of a full disk",
