@@ -207,8 +207,8 @@ def test_two_triggers_that_watch_the_same_files_at_another_pace(run: Run, projec
     assert result.exit_code == 1
     assert (
         f"triggers/slow.yaml: error SOURCES_AT_ODDS: watches the same files as "
-        f"{project}/triggers/fast.yaml with another StableSeconds or ScanSeconds; "
-        "give both the same at /Source"
+        f"{project}/triggers/fast.yaml with another StableSeconds, ScanSeconds, DeletionEvents, "
+        "AfterSuccess or AfterFailure; give both the same at /Source"
     ) in result.stdout
 
 
