@@ -60,6 +60,9 @@ def _certificate(
         x509.DNSName("localhost"),
         x509.IPAddress(ipaddress.ip_address("127.0.0.1")),
     ]
+    # Python 3.13 verifies strictly (RFC 5280): it wants to know whose key has signed, and what for.
+    signer = x509.AuthorityKeyIdentifier.from_issuer_public_key(authority.public_key())
+    own = x509.SubjectKeyIdentifier.from_public_key(key.public_key())
     return (
         x509.CertificateBuilder()
         .subject_name(subject)
@@ -70,5 +73,22 @@ def _certificate(
         .not_valid_after(_TO)
         .add_extension(x509.BasicConstraints(ca=is_authority, path_length=None), critical=True)
         .add_extension(x509.SubjectAlternativeName(addresses), critical=False)
+        .add_extension(signer, critical=False)
+        .add_extension(own, critical=False)
+        .add_extension(_usage(is_authority), critical=True)
         .sign(authority, hashes.SHA256())
+    )
+
+
+def _usage(is_authority: bool) -> x509.KeyUsage:
+    return x509.KeyUsage(
+        digital_signature=not is_authority,
+        key_cert_sign=is_authority,
+        crl_sign=is_authority,
+        content_commitment=False,
+        key_encipherment=False,
+        data_encipherment=False,
+        key_agreement=False,
+        encipher_only=False,
+        decipher_only=False,
     )
