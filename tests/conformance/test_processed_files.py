@@ -100,6 +100,22 @@ async def test_what_started_nothing_stays(inbox: Path, executions: Executions) -
     assert files(inbox.parent) == {"inbox/a.csv": "x"}
 
 
+async def test_a_file_whose_start_is_held_is_looked_after_at_each_scan(
+    inbox: Path, executions: Executions
+) -> None:
+    executions.otherwise = Processed.HELD
+    async with watching(inbox, executions=executions, after_success=DONE) as watch:
+        await told(watch, "a.csv")
+        await watch.scanned()
+        assert watch.log.state.keys() == {"a.csv", "/a.csv"}
+
+        executions.otherwise = Processed.SUCCEEDED  # nobody tells
+        await watch.scanned()
+        await forgotten(watch, "a.csv")
+
+    assert files(inbox.parent) == {"done/a.csv": "x"}
+
+
 async def test_an_execution_that_ended_before_its_event_was_acknowledged_counts(
     inbox: Path, executions: Executions
 ) -> None:

@@ -1,5 +1,6 @@
 """What became of the executions of an event, as sensors are told."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
@@ -28,9 +29,9 @@ MACHINES = {
 }
 
 
-def trigger(machine: str, policy: str = ALLOW) -> Trigger:
+def trigger(machine: str, policy: str = ALLOW, **policies: Json) -> Trigger:
     source: Json = {"Type": "schedule", "ScheduleExpression": "@hourly"}
-    target: Json = {"StateMachine": machine, "Overlap": policy}
+    target: Json = {"StateMachine": machine, "Overlap": policy, **policies}
     return parse_trigger(f"to-{machine}", {"Source": source, "Target": target})
 
 
@@ -101,11 +102,14 @@ async def life(
     ends, clock = EventEnds(listener), VirtualClock()
     async with World(log or MemoryEventLog(), clock, {}, MACHINES, listener=ends) as world:
         router = Router(world.log, world.engine, world.catalog)
-        await router.overlaps.recover(triggers, clock)
+        await router.recover(triggers, clock)
+        waiting = asyncio.ensure_future(router.waiting.run())
         await settled()
         try:
             yield Life(world, router, ends, triggers)
         finally:
+            waiting.cancel()
+            await asyncio.wait({waiting})
             await router.overlaps.close()
 
 
@@ -155,6 +159,40 @@ async def test_an_event_that_has_waited_is_not_processed_while_it_starts() -> No
 
 async def test_an_event_that_was_skipped_has_started_nothing() -> None:
     async with life(trigger("minute", SKIP)) as server:
+        await server.comes("a")
+        await server.comes("b")
+        assert await server.of("b") is Processed.NOTHING
+
+
+async def test_an_event_whose_delivery_waits_is_held_until_it_runs() -> None:
+    async with life(trigger("minute", Concurrency=1)) as server:
+        await server.comes("a")
+        await server.comes("b")
+        assert await server.of("a") is Processed.RUNNING
+        assert await server.of("b") is Processed.HELD
+        await server.a_minute_passes()
+        assert await server.of("a") is Processed.SUCCEEDED
+        assert await server.of("b") is Processed.RUNNING
+        await server.a_minute_passes()
+        assert (await server.of("b"), server.heard) == (Processed.SUCCEEDED, ["a", "b"])
+
+
+async def test_all_events_of_a_batch_are_processed_with_it() -> None:
+    batching: Json = {"Size": 2, "WindowSeconds": 60}
+    async with life(trigger("minute", Batching=batching)) as server:
+        await server.comes("a")
+        assert await server.of("a") is Processed.HELD
+        await server.comes("b")
+        # The execution names its first event, so nobody is told of its end for the second.
+        assert await server.of("a") is Processed.RUNNING
+        assert await server.of("b") is Processed.HELD
+        await server.a_minute_passes()
+        assert {await server.of(each) for each in "ab"} == {Processed.SUCCEEDED}
+
+
+async def test_an_event_that_is_given_up_has_started_nothing() -> None:
+    unique: Json = {"Key": "$.source", "WindowSeconds": 60}
+    async with life(trigger("minute", Deduplication=unique)) as server:
         await server.comes("a")
         await server.comes("b")
         assert await server.of("b") is Processed.NOTHING

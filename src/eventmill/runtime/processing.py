@@ -1,13 +1,18 @@
 """What became of the executions that events started, for sensors that clean up after them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from typing import Final
 
 from eventmill.machine.execution import RUNNING
 from eventmill.machine.history import HistoryEvent
 from eventmill.ports import EventLog, ExecutionRow
 from eventmill.runtime.engine import Listener
+from eventmill.runtime.overlap import WAITING
 from eventmill.runtime.router import Router
 from eventmill.sensors.afterwards import Processed
+
+_WELL: Final = {"SUCCEEDED"}
+_DELIVERIES_MAX: Final = 10_000  # one for each trigger at most
 
 
 class EventEnds:
@@ -52,12 +57,23 @@ class LoggedProcessing:
         # What waits no longer is in the log, so look there last.
         if self._overlaps.holds_back(source, event_id):
             return Processed.RUNNING
+        deliveries = await self._events.deliveries(event=(source, event_id), limit=_DELIVERIES_MAX)
+        if any(each.status == WAITING for each in deliveries):
+            return Processed.HELD
         found = await self._events.event(source, event_id)
-        arns = () if found is None else found.executions.values()
-        rows = [await self._events.execution(arn) for arn in arns]
-        statuses = {row.status for row in rows if row is not None}
-        if not statuses:
-            return Processed.NOTHING
+        own = set() if found is None else {*found.executions.values()}
+        # The execution of a batch names its first event only.
+        shared = {each.execution for each in deliveries if each.execution is not None} - own
+        statuses = await self._statuses(own)
+        together = await self._statuses(shared)
         if RUNNING in statuses:
             return Processed.RUNNING
-        return Processed.SUCCEEDED if statuses == {"SUCCEEDED"} else Processed.FAILED
+        if RUNNING in together:
+            return Processed.HELD
+        if not statuses | together:
+            return Processed.NOTHING
+        return Processed.SUCCEEDED if statuses | together == _WELL else Processed.FAILED
+
+    async def _statuses(self, arns: Iterable[str]) -> set[str]:
+        rows = [await self._events.execution(arn) for arn in arns]
+        return {row.status for row in rows if row is not None}

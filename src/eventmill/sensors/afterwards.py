@@ -29,7 +29,8 @@ class Processed(Enum):
     """What became of the executions that one event started."""
 
     NOTHING = "it started none"
-    RUNNING = "one of them runs, or is about to be started"
+    RUNNING = "one of them runs, or is about to be started: its end will be told"
+    HELD = "something waits, or runs for several events together: nobody will tell"
     SUCCEEDED = "all have succeeded"
     FAILED = "all have ended, and not all have succeeded"
 
@@ -115,6 +116,7 @@ class Afterwards:
         self._ids: dict[str, str] = {}  # path -> id of the event
         self._files: dict[str, _File] = {}  # by the id of the event
         self._ended: dict[str, None] = {}  # ids of events to look after
+        self._held: set[str] = set()  # ids of events that nobody tells of
         self._refused: dict[str, str] = {}  # ids of events whose file could not be moved, and why
         self._arrived = asyncio.Event()
         for path, version in waiting.items():
@@ -149,8 +151,8 @@ class Afterwards:
             self.hear(event_id)
 
     def try_again(self) -> None:
-        """Look again after files that could not be moved."""
-        for event_id in self._refused:
+        """Look again after files that could not be moved, and those that nobody tells of."""
+        for event_id in (*self._refused, *self._held):
             self.hear(event_id)
 
     async def catch_up(self) -> None:
@@ -179,10 +181,13 @@ class Afterwards:
             for event_id in ids:
                 came_to = await self._rules.processing.of(self._rules.source, event_id)
                 file = self._files.get(event_id)
+                self._held.discard(event_id)
+                if came_to is Processed.HELD and file is not None:
+                    self._held.add(event_id)
                 # A file that is being told has another version by now, which is looked after then.
                 if (
                     file is not None
-                    and came_to is not Processed.RUNNING
+                    and came_to not in (Processed.RUNNING, Processed.HELD)
                     and self._holder.hold(file.path, file.version)
                 ):
                     held[file] = came_to
@@ -246,4 +251,5 @@ class Afterwards:
         event_id = self._ids.pop(path, None)
         if event_id is not None:
             del self._files[event_id]
+            self._held.discard(event_id)
             self._refused.pop(event_id, None)
