@@ -21,7 +21,8 @@ from bench.sleepers import SkippingClock
 from eventmill.executors.inline import InlineExecutor
 from eventmill.machine.facts import TimeReached
 from eventmill.model import Payload, record
-from eventmill.ports import ExecutionRow, Snapshot, StepRow, Transaction
+from eventmill.ports import Transaction
+from eventmill.rows import ExecutionRow, Snapshot, StepRow
 from eventmill.runtime.starting import Start
 
 _HOUR_SECONDS: Final = 3_600

@@ -8,7 +8,8 @@ import pytest
 from click.testing import Result
 
 from eventmill.log.sqlite import SqliteEventLog
-from eventmill.ports import DeliveryRow, Transaction
+from eventmill.ports import Transaction
+from eventmill.rows import DeliveryRow
 from tests.cli.conftest import Run
 from tests.cli.projects import PASS, write_project
 from tests.cli.servers import server

@@ -16,7 +16,8 @@ from eventmill.log.sqlite import SqliteEventLog
 from eventmill.machine.execution import Identity
 from eventmill.machine.snapshot import LAYOUT, snapshot
 from eventmill.model import Json
-from eventmill.ports import Snapshot, Transaction
+from eventmill.ports import Transaction
+from eventmill.rows import Snapshot
 from eventmill.runtime.replay import replay
 from tests.cli.conftest import Run
 from tests.cli.projects import FUNCTION, HANDLERS, execution_arn, record_execution, write_project

@@ -11,7 +11,8 @@ import pytest
 from eventmill.events import TriggerEvent
 from eventmill.log.sqlite import SqliteEventLog
 from eventmill.model import Json
-from eventmill.ports import Delivery, DeliveryRow, Transaction
+from eventmill.ports import Delivery, Transaction
+from eventmill.rows import DeliveryRow
 from eventmill.runtime.project import load_project
 from eventmill.runtime.settings import load_settings
 from eventmill.runtime.system import System, running

@@ -6,13 +6,8 @@ from contextlib import AbstractAsyncContextManager
 from typing import TypeAlias
 
 from eventmill.events import TriggerEvent
-from eventmill.ports import (
-    EventLog,
-    ExecutionRow,
-    StepRow,
-    StoredStep,
-    Transaction,
-)
+from eventmill.ports import EventLog, Transaction
+from eventmill.rows import ExecutionRow, StepRow, StoredStep
 
 Open: TypeAlias = Callable[[], AbstractAsyncContextManager[EventLog]]
 

@@ -15,12 +15,8 @@ from eventmill.errors import (
     ExecutionDoesNotExist,
 )
 from eventmill.events import TriggerEvent
-from eventmill.ports import (
-    EventLog,
-    StepRow,
-    StoredStep,
-    Transaction,
-)
+from eventmill.ports import EventLog, Transaction
+from eventmill.rows import StepRow, StoredStep
 from tests.conformance.event_logs import (
     MACHINE,
     Open,

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from eventmill.errors import DuplicateEvent
-from eventmill.ports import DeliveryRow, EventLog, Transaction
+from eventmill.ports import EventLog, Transaction
+from eventmill.rows import DeliveryRow
 from tests.conformance.event_logs import Open, outcomes, trigger_event
 
 SOURCE = "eventmill.files"

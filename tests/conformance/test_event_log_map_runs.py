@@ -6,16 +6,8 @@ import pytest
 
 from eventmill.errors import ExecutionAlreadyExists
 from eventmill.log.records import encode_execution
-from eventmill.ports import (
-    Child,
-    ChildHistory,
-    EventLog,
-    ExecutionRow,
-    MapRunChange,
-    MapRunRow,
-    Progress,
-    Transaction,
-)
+from eventmill.ports import EventLog, Transaction
+from eventmill.rows import Child, ChildHistory, ExecutionRow, MapRunChange, MapRunRow, Progress
 from tests.conformance.event_logs import Open, create, execution, outcomes, step, steps
 
 PARENT = 100

@@ -7,7 +7,8 @@ from eventmill.codec import encode_step
 from eventmill.machine.facts import TimeReached
 from eventmill.machine.history import HistoryEvent
 from eventmill.model import LARGE_BYTES_MIN, Payload
-from eventmill.ports import Child, EventLog, ExecutionHistory, StepRow, Transaction
+from eventmill.ports import EventLog, Transaction
+from eventmill.rows import Child, ExecutionHistory, StepRow
 from tests.conformance.event_logs import Open, create, execution, outcomes, step, stored
 
 

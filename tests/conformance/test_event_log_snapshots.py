@@ -1,6 +1,7 @@
 """What every `EventLog` promises about snapshots: a cache that is never taken for the truth."""
 
-from eventmill.ports import EventLog, ExecutionHistory, Snapshot, Transaction
+from eventmill.ports import EventLog, Transaction
+from eventmill.rows import ExecutionHistory, Snapshot
 from tests.conformance.event_logs import create, execution, outcomes, step, steps
 
 

@@ -6,14 +6,8 @@ from eventmill.errors import (
     DuplicateEvent,
     ExecutionAlreadyExists,
 )
-from eventmill.ports import (
-    EventLog,
-    ExecutionHistory,
-    ExecutionRow,
-    InboxEvent,
-    StepRow,
-    Transaction,
-)
+from eventmill.ports import EventLog, Transaction
+from eventmill.rows import ExecutionHistory, ExecutionRow, InboxEvent, StepRow
 from tests.conformance.event_logs import (
     MACHINE,
     OTHER_MACHINE,

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from eventmill.ports import ExecutionRow
+from eventmill.rows import ExecutionRow
 from eventmill.runtime.project import inspect_project, load_project
 from eventmill.runtime.settings import load_settings
 from eventmill.runtime.system import System, running

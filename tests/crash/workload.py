@@ -21,7 +21,7 @@ from eventmill.codec import aws_event, decode_step
 from eventmill.log.audit import audit_database
 from eventmill.log.sqlite import SqliteEventLog
 from eventmill.machine.execution import Identity
-from eventmill.ports import ExecutionRow, StepRow
+from eventmill.rows import ExecutionRow, StepRow
 from eventmill.runtime.outbox import BUS
 from eventmill.runtime.replay import verify
 

@@ -12,7 +12,7 @@ import pytest
 from eventmill.api.step_functions import TARGET_PREFIX, call
 from eventmill.codec import decode_step
 from eventmill.model import Json, Payload
-from eventmill.ports import ExecutionRow
+from eventmill.rows import ExecutionRow
 from eventmill.runtime.project import load_project
 from eventmill.runtime.settings import load_settings
 from eventmill.runtime.starting import Start

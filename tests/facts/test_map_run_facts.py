@@ -12,7 +12,7 @@ from eventmill.api.operations.map_runs import describe_map_run
 from eventmill.codec import aws_event
 from eventmill.log.memory import MemoryEventLog
 from eventmill.model import Json
-from eventmill.ports import ExecutionRow
+from eventmill.rows import ExecutionRow
 from tests.runtime.virtual_clock import VirtualClock
 from tests.runtime.world import World
 

@@ -27,7 +27,7 @@ from eventmill.machine.facts import (
 from eventmill.machine.history import HistoryEvent
 from eventmill.machine.transition import Step, advance, outstanding
 from eventmill.model import AWS_QUOTAS, Payload, Quotas, encode_json
-from eventmill.ports import StepRow
+from eventmill.rows import StepRow
 from tests.property.comparison import differences
 from tests.property.definitions import INPUTS, Definition
 

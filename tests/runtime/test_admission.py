@@ -9,7 +9,8 @@ import pytest
 from eventmill.errors import ExecutionAlreadyExists, LogUnavailable
 from eventmill.log.memory import MemoryEventLog
 from eventmill.model import Json
-from eventmill.ports import ExecutionRow, Transaction
+from eventmill.ports import Transaction
+from eventmill.rows import ExecutionRow
 from eventmill.runtime.admission import Admission, weight_of
 from tests.runtime.virtual_clock import VirtualClock
 from tests.runtime.world import World, settled

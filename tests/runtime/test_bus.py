@@ -13,7 +13,8 @@ from eventmill.errors import LogUnavailable
 from eventmill.events import TriggerEvent
 from eventmill.log.memory import MemoryEventLog
 from eventmill.model import Json
-from eventmill.ports import Delivery, ExecutionRow, Outcome, Transaction
+from eventmill.ports import Delivery, Outcome, Transaction
+from eventmill.rows import ExecutionRow
 from eventmill.runtime.bus import Bus
 from eventmill.runtime.outbox import BUS, Outbox
 from eventmill.runtime.router import Router

@@ -20,7 +20,8 @@ from eventmill.log.sqlite import SqliteEventLog
 from eventmill.machine.facts import TaskSucceeded
 from eventmill.machine.history import HistoryEvent
 from eventmill.model import Json, Payload, Quotas
-from eventmill.ports import EventLog, ExecutionRow, Transaction
+from eventmill.ports import EventLog, Transaction
+from eventmill.rows import ExecutionRow
 from tests.runtime.virtual_clock import VirtualClock
 from tests.runtime.world import World, settled
 

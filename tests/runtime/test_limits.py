@@ -10,7 +10,8 @@ import pytest
 from eventmill.log.memory import MemoryEventLog
 from eventmill.log.sqlite import SqliteEventLog
 from eventmill.model import Json
-from eventmill.ports import EventLog, ExecutionRow, Outcome, Transaction
+from eventmill.ports import EventLog, Outcome, Transaction
+from eventmill.rows import ExecutionRow
 from tests.runtime.virtual_clock import VirtualClock
 from tests.runtime.world import World, settled
 

@@ -13,7 +13,8 @@ from eventmill.log.memory import MemoryEventLog
 from eventmill.log.sqlite import SqliteEventLog
 from eventmill.machine.facts import TaskSucceeded
 from eventmill.model import Json, Payload, Quotas
-from eventmill.ports import EventLog, ExecutionRow, Transaction
+from eventmill.ports import EventLog, Transaction
+from eventmill.rows import ExecutionRow
 from tests.runtime.virtual_clock import VirtualClock
 from tests.runtime.world import World, settled
 

@@ -11,7 +11,8 @@ from eventmill.errors import LogUnavailable
 from eventmill.events import TriggerEvent
 from eventmill.log.memory import MemoryEventLog
 from eventmill.model import Payload
-from eventmill.ports import Delivery, DeliveryRow, ExecutionRow, Outcome, Transaction
+from eventmill.ports import Delivery, Outcome, Transaction
+from eventmill.rows import DeliveryRow, ExecutionRow
 from eventmill.runtime.overlap import SKIPPED_KEPT_MAX, skipped
 from eventmill.runtime.router import Router
 from eventmill.runtime.starting import Start

@@ -9,7 +9,8 @@ from eventmill.events import TriggerEvent
 from eventmill.log.memory import MemoryEventLog
 from eventmill.machine.history import HistoryEvent
 from eventmill.model import Json
-from eventmill.ports import Delivery, ExecutionRow, Outcome, Transaction
+from eventmill.ports import Delivery, Outcome, Transaction
+from eventmill.rows import ExecutionRow
 from eventmill.runtime.processing import EventEnds, LoggedProcessing
 from eventmill.runtime.router import Router
 from eventmill.sensors.afterwards import Processed

@@ -17,7 +17,8 @@ from eventmill.log.memory import MemoryEventLog
 from eventmill.log.sqlite import SqliteEventLog
 from eventmill.machine.facts import TaskHeartbeat
 from eventmill.model import Json
-from eventmill.ports import EventLog, ExecutionHistory, ExecutionRow, Transaction
+from eventmill.ports import EventLog, Transaction
+from eventmill.rows import ExecutionHistory, ExecutionRow
 from tests.runtime.virtual_clock import VirtualClock
 from tests.runtime.world import World, settled
 

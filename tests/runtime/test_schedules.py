@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from eventmill.instant import format_instant
-from eventmill.ports import ExecutionRow
+from eventmill.rows import ExecutionRow
 from eventmill.runtime.clock import SystemClock
 from eventmill.runtime.overlap import skipped
 from eventmill.runtime.project import inspect_project, load_project

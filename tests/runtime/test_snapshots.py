@@ -12,7 +12,8 @@ from eventmill.log.memory import MemoryEventLog
 from eventmill.log.sqlite import SqliteEventLog
 from eventmill.machine.snapshot import LAYOUT
 from eventmill.model import Json
-from eventmill.ports import EventLog, Outcome, Snapshot, Transaction
+from eventmill.ports import EventLog, Outcome, Transaction
+from eventmill.rows import Snapshot
 from eventmill.runtime import loading
 from eventmill.runtime.snapshots import SnapshotRule
 from tests.runtime.virtual_clock import VirtualClock

@@ -16,7 +16,8 @@ from eventmill.machine.execution import Identity
 from eventmill.machine.history import HistoryEvent
 from eventmill.model import AWS_QUOTAS, Json, Payload, Quotas
 from eventmill.objects.filesystem import FilesystemObjectStore
-from eventmill.ports import EventLog, ExecutionRow, Transaction
+from eventmill.ports import EventLog, Transaction
+from eventmill.rows import ExecutionRow
 from eventmill.runtime.catalog import Catalog
 from eventmill.runtime.engine import Engine, Listener
 from eventmill.runtime.outbox import Outbox

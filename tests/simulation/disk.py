@@ -9,19 +9,18 @@ from typing import TypeVar
 from eventmill.errors import AppendConflict, LogUnavailable
 from eventmill.log.memory import MemoryEventLog
 from eventmill.log.outcomes import awaited
-from eventmill.ports import (
+from eventmill.ports import Outcome, Transaction
+from eventmill.rows import (
     ChildHistory,
     DeliveryRow,
     ExecutionHistory,
     ExecutionRow,
     InboxEvent,
     MapRunRow,
-    Outcome,
     Progress,
     Snapshot,
     StepRow,
     StoredStep,
-    Transaction,
 )
 from tests.simulation.timeline import Chaos, SimulatedClock, Trace
 

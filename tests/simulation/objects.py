@@ -5,7 +5,7 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from eventmill.datasets.results import transformed
 from eventmill.machine.map_run import Item, Reading, Writing
 from eventmill.model import Payload
-from eventmill.ports import ChildResult
+from eventmill.rows import ChildResult
 from tests.simulation.timeline import Chaos, SimulatedClock
 
 

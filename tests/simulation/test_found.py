@@ -7,7 +7,8 @@ from typing import Any
 from eventmill.errors import LogUnavailable
 from eventmill.log.memory import MemoryEventLog
 from eventmill.model import Json
-from eventmill.ports import ChildHistory, Transaction
+from eventmill.ports import Transaction
+from eventmill.rows import ChildHistory
 from tests.runtime.virtual_clock import VirtualClock
 from tests.runtime.world import World, settled
 

@@ -13,7 +13,7 @@ from eventmill.machine.commands import RunTask
 from eventmill.machine.execution import RUNNING, Execution, Identity
 from eventmill.machine.facts import Fact, TaskFailed, TaskHeartbeat, TaskSucceeded
 from eventmill.machine.history import HistoryEvent
-from eventmill.ports import ExecutionRow, MapRunRow
+from eventmill.rows import ExecutionRow, MapRunRow
 from eventmill.runtime.replay import replay, snapshot_holds, verify
 from eventmill.runtime.status_changes import SOURCE
 from tests.property.comparison import differences

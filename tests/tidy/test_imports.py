@@ -22,6 +22,7 @@ LAYERS: Final = (
     ("asl", "patterns", "schedules"),
     ("triggers",),
     ("machine",),
+    ("rows",),
     ("ports", "codec"),
     ("inspection",),
     ("log", "sensors", "executors", "integrations", "objects", "datasets", "graph"),

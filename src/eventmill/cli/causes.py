@@ -12,7 +12,8 @@ from eventmill.events import AGAIN, TriggerEvent
 from eventmill.instant import format_instant
 from eventmill.model import AuthorError, Json, record
 from eventmill.patterns.explanation import explain
-from eventmill.ports import DeliveryRow, EventLog, ExecutionRow, InboxEvent, MapRunRow
+from eventmill.ports import EventLog
+from eventmill.rows import DeliveryRow, ExecutionRow, InboxEvent, MapRunRow
 from eventmill.runtime.outbox import BUS
 from eventmill.runtime.overlap import skipped
 from eventmill.runtime.settings import Settings

@@ -10,7 +10,8 @@ from eventmill.events import AGAIN
 from eventmill.instant import format_instant
 from eventmill.model import Json, record
 from eventmill.patterns.matcher import Matcher
-from eventmill.ports import EventLog, ExecutionRow, InboxEvent
+from eventmill.ports import EventLog
+from eventmill.rows import ExecutionRow, InboxEvent
 
 _PAGE: Final = 500
 _DETAIL_SHOWN_MAX: Final = 60

@@ -9,7 +9,7 @@ from eventmill.cli.tables import Column, Fields, Line, Part, Table, status_colou
 from eventmill.cli.texts import count, duration, local_time, printable, short, short_payload
 from eventmill.machine.execution import RUNNING, Execution, Frame, is_carried_out
 from eventmill.model import Json, Payload
-from eventmill.ports import ExecutionRow
+from eventmill.rows import ExecutionRow
 
 SUCCEEDED: Final = "SUCCEEDED"
 

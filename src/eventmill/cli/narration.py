@@ -20,7 +20,8 @@ from eventmill.cli.texts import duration, local_time, printable, short
 from eventmill.errors import LogUnavailable
 from eventmill.machine.history import HistoryEvent
 from eventmill.model import Json, encode_json
-from eventmill.ports import EventLog, ExecutionRow
+from eventmill.ports import EventLog
+from eventmill.rows import ExecutionRow
 
 _PAUSE_SECONDS: Final = 0.4  # for what happens meanwhile to come together
 # A person reads no more than this; whoever needs all of them asks the log.

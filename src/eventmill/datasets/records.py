@@ -9,7 +9,7 @@ from typing import Final
 from eventmill.instant import format_instant
 from eventmill.machine.map_run import Writing
 from eventmill.model import Json, Payload
-from eventmill.ports import ChildResult
+from eventmill.rows import ChildResult
 
 PAYLOAD_BYTES_MAX: Final = 262_144  # a record leaves out an input or output that is larger
 

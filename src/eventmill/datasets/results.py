@@ -11,7 +11,8 @@ from eventmill.datasets.records import transformed_result
 from eventmill.errors import ObjectStoreError
 from eventmill.machine.map_run import Writing
 from eventmill.model import AuthorError, Json, Payload, encode_json
-from eventmill.ports import ChildResult, ObjectStore
+from eventmill.ports import ObjectStore
+from eventmill.rows import ChildResult
 
 FILE_BYTES_MAX: Final = 5 * 1024**3  # AWS's
 _IN_MEMORY_BYTES_MAX: Final = 1024 * 1024  # of each file; more goes to disk until it is full

@@ -7,7 +7,8 @@ from eventmill.datasets.reading import read_items
 from eventmill.datasets.results import transformed, write_results
 from eventmill.machine.map_run import Item, Reading, Writing
 from eventmill.model import Payload
-from eventmill.ports import ChildResult, ObjectStore
+from eventmill.ports import ObjectStore
+from eventmill.rows import ChildResult
 
 
 class StoredDatasets:

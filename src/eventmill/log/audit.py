@@ -25,7 +25,7 @@ from eventmill.log.connection import Error, refusal
 from eventmill.log.database import open_for_reading
 from eventmill.log.removal import decode_removal
 from eventmill.model import record
-from eventmill.ports import Child, ExecutionRow
+from eventmill.rows import Child, ExecutionRow
 
 _ROWS_PER_READ: Final = 1_000
 _BUSY_TIMEOUT_MS: Final = 5_000

@@ -30,7 +30,7 @@ from eventmill.log.chain import EVENT_STEP, REMOVAL_STEP, Gap, Link, verify
 from eventmill.log.connection import Error, IntegrityError, refusal
 from eventmill.log.database import open_for_writing
 from eventmill.log.migrations import migrations
-from eventmill.ports import Child, ExecutionRow
+from eventmill.rows import Child, ExecutionRow
 
 _BUSY_TIMEOUT_MS: Final = 5_000
 _ROWS_PER_INSERT: Final = 1_000

@@ -4,7 +4,7 @@ import sqlite3
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from eventmill.ports import DeliveryRow
+from eventmill.rows import DeliveryRow
 
 _DELIVERY: Final = """
 SELECT event_source, event_id, trigger, status, reason, since_ms, attempts, due_ms, decided_ms,

@@ -15,19 +15,18 @@ from eventmill.log.chain import GENESIS, Link, link
 from eventmill.log.memory_deliveries import MemoryDeliveries
 from eventmill.log.outcomes import awaited
 from eventmill.model import Payload, Payloads, encode_json
-from eventmill.ports import (
+from eventmill.ports import Outcome, Transaction
+from eventmill.rows import (
     ChildHistory,
     DeliveryRow,
     ExecutionHistory,
     ExecutionRow,
     InboxEvent,
     MapRunRow,
-    Outcome,
     Progress,
     Snapshot,
     StepRow,
     StoredStep,
-    Transaction,
 )
 
 _K = TypeVar("_K")

@@ -6,7 +6,7 @@ from dataclasses import replace
 from itertools import islice
 from typing import Final
 
-from eventmill.ports import DeliveryRow
+from eventmill.rows import DeliveryRow
 
 WAITING: Final = "WAITING"
 STARTED: Final = "STARTED"

@@ -12,7 +12,7 @@ from eventmill.log import records, snapshots
 from eventmill.log.chain import GENESIS
 from eventmill.log.payloads import PayloadReader
 from eventmill.machine.execution import RUNNING
-from eventmill.ports import (
+from eventmill.rows import (
     Child,
     ChildHistory,
     ExecutionHistory,

@@ -13,7 +13,7 @@ import msgspec
 from eventmill.errors import ExecutionAlreadyExists, ExecutionDoesNotExist
 from eventmill.events import TriggerEvent
 from eventmill.model import Json
-from eventmill.ports import ExecutionRow
+from eventmill.rows import ExecutionRow
 
 _K = TypeVar("_K")
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence, Set
 from hashlib import sha256
 from typing import Final
 
-from eventmill.ports import Snapshot
+from eventmill.rows import Snapshot
 
 _log: Final = logging.getLogger(__name__)
 

@@ -17,19 +17,18 @@ from eventmill.log.database import open_for_reading, open_for_writing
 from eventmill.log.group_commit import GroupCommit
 from eventmill.log.outcomes import awaited
 from eventmill.log.writer import Writer
-from eventmill.ports import (
+from eventmill.ports import Outcome, Transaction
+from eventmill.rows import (
     ChildHistory,
     DeliveryRow,
     ExecutionHistory,
     ExecutionRow,
     InboxEvent,
     MapRunRow,
-    Outcome,
     Progress,
     Snapshot,
     StepRow,
     StoredStep,
-    Transaction,
 )
 
 _T = TypeVar("_T")

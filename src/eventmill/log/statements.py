@@ -10,7 +10,7 @@ from typing import Final, TypeAlias
 
 from eventmill.log import snapshots
 from eventmill.model import Payload, Payloads
-from eventmill.ports import DeliveryRow, ExecutionRow, MapRunChange, MapRunRow, Snapshot
+from eventmill.rows import DeliveryRow, ExecutionRow, MapRunChange, MapRunRow, Snapshot
 
 Cell: TypeAlias = "int | float | str | bytes | None"
 

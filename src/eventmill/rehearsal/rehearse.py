@@ -25,7 +25,7 @@ from eventmill.log.memory import MemoryEventLog
 from eventmill.machine.execution import Identity
 from eventmill.machine.history import HistoryEvent
 from eventmill.model import AWS_QUOTAS, EMPTY_OBJECT, Payload, Quotas, encode_json, record
-from eventmill.ports import ExecutionRow, Invocation
+from eventmill.ports import Invocation
 from eventmill.rehearsal.clock import RehearsalLoop, VirtualClock
 from eventmill.rehearsal.definitions import rehearsable, states_of
 from eventmill.rehearsal.fields import Note
@@ -33,6 +33,7 @@ from eventmill.rehearsal.mocks import Mocks, parse_mock
 from eventmill.rehearsal.objects import MemoryObjectStore
 from eventmill.rehearsal.outcome import Outcome, RehearsalBroken, path_of
 from eventmill.rehearsal.tasks import MockedTasks
+from eventmill.rows import ExecutionRow
 from eventmill.runtime.catalog import Catalog, Machine
 from eventmill.runtime.engine import Engine
 from eventmill.runtime.replay import history, replay

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from eventmill.ports import ExecutionRow
+from eventmill.rows import ExecutionRow
 
 
 class Ends:

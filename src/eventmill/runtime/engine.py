@@ -22,16 +22,8 @@ from eventmill.machine.facts import Fact, StopExecution, TimeReached
 from eventmill.machine.history import HistoryEvent
 from eventmill.machine.transition import Step, advance, outstanding
 from eventmill.model import Quotas
-from eventmill.ports import (
-    Clock,
-    Datasets,
-    DeliveryRow,
-    EventLog,
-    ExecutionRow,
-    Outcome,
-    StepRow,
-    Transaction,
-)
+from eventmill.ports import Clock, Datasets, EventLog, Outcome, Transaction
+from eventmill.rows import DeliveryRow, ExecutionRow, StepRow
 from eventmill.runtime.admission import Admission, weight_of
 from eventmill.runtime.catalog import Catalog
 from eventmill.runtime.ends import Ends

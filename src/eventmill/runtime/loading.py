@@ -18,7 +18,8 @@ from eventmill.faults import point
 from eventmill.machine.execution import RUNNING, Execution, Identity, fold
 from eventmill.machine.facts import Fact
 from eventmill.machine.snapshot import LAYOUT, restore
-from eventmill.ports import Clock, EventLog, ExecutionHistory, ExecutionRow, Snapshot, Transaction
+from eventmill.ports import Clock, EventLog, Transaction
+from eventmill.rows import ExecutionHistory, ExecutionRow, Snapshot
 from eventmill.runtime.catalog import Catalog
 
 _log: Final = logging.getLogger(__name__)

@@ -6,7 +6,8 @@ from typing import Final
 from eventmill.codec import decode_step
 from eventmill.machine.history import HistoryEvent
 from eventmill.model import Payload
-from eventmill.ports import ChildHistory, ChildResult, EventLog
+from eventmill.ports import EventLog
+from eventmill.rows import ChildHistory, ChildResult
 
 _PAGE: Final = 200
 

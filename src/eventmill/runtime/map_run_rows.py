@@ -6,7 +6,7 @@ from eventmill.machine.commands import CancelMap
 from eventmill.machine.facts import MapRunFailed, MapRunSucceeded
 from eventmill.machine.history import HistoryEvent
 from eventmill.machine.transition import Step
-from eventmill.ports import MapRunChange, MapRunRow
+from eventmill.rows import MapRunChange, MapRunRow
 
 
 def map_runs_begun(execution: int, step: Step) -> Sequence[MapRunRow]:

@@ -21,16 +21,8 @@ from eventmill.machine.decision import too_large
 from eventmill.machine.facts import Fact, MapRunFailed, MapRunSucceeded
 from eventmill.machine.map_run import Item
 from eventmill.model import AuthorError, Failure, Json, Payload, Quotas, record
-from eventmill.ports import (
-    Child,
-    ChildResult,
-    Clock,
-    Datasets,
-    EventLog,
-    ExecutionRow,
-    MapRunChange,
-    Transaction,
-)
+from eventmill.ports import Clock, Datasets, EventLog, Transaction
+from eventmill.rows import Child, ChildResult, ExecutionRow, MapRunChange
 from eventmill.runtime.admission import Admission, weight_of
 from eventmill.runtime.catalog import Catalog, Machine
 from eventmill.runtime.map_batches import Batch, batches

@@ -15,7 +15,8 @@ from eventmill.events import TriggerEvent
 from eventmill.faults import point
 from eventmill.machine.execution import RUNNING, Execution
 from eventmill.model import decode_json, encode_json
-from eventmill.ports import Clock, Delivery, EventLog, ExecutionRow, Outcome
+from eventmill.ports import Clock, Delivery, EventLog, Outcome
+from eventmill.rows import ExecutionRow
 from eventmill.runtime.status_changes import SOURCE, StatusChanges
 
 _log: Final = logging.getLogger(__name__)

@@ -25,7 +25,8 @@ from eventmill.errors import (
 from eventmill.events import TriggerEvent
 from eventmill.machine.execution import RUNNING
 from eventmill.model import AuthorError, Json, decode_json, encode_json, record
-from eventmill.ports import Clock, DeliveryRow, EventLog, ExecutionRow, Transaction
+from eventmill.ports import Clock, EventLog, Transaction
+from eventmill.rows import DeliveryRow, ExecutionRow
 from eventmill.runtime.engine import Engine
 from eventmill.runtime.starting import Start
 from eventmill.triggers.overlap import ALLOW, BUFFER_ONE, CANCEL_OTHER

@@ -11,7 +11,8 @@ from typing import Final
 
 from eventmill.machine.commands import Command
 from eventmill.machine.execution import RUNNING
-from eventmill.ports import EventLog, ExecutionRow
+from eventmill.ports import EventLog
+from eventmill.rows import ExecutionRow
 
 _PAGE: Final = 1_000
 

@@ -5,7 +5,8 @@ from typing import Final
 
 from eventmill.machine.execution import RUNNING
 from eventmill.machine.history import HistoryEvent
-from eventmill.ports import EventLog, ExecutionRow
+from eventmill.ports import EventLog
+from eventmill.rows import ExecutionRow
 from eventmill.runtime.engine import Listener
 from eventmill.runtime.overlap import WAITING
 from eventmill.runtime.router import Router

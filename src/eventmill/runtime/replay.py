@@ -12,7 +12,7 @@ from eventmill.machine.execution import Execution, Identity, evolve
 from eventmill.machine.history import HistoryEvent
 from eventmill.machine.snapshot import LAYOUT, snapshot
 from eventmill.machine.transition import advance
-from eventmill.ports import Snapshot, StepRow
+from eventmill.rows import Snapshot, StepRow
 
 
 def history(rows: Sequence[StepRow]) -> list[HistoryEvent]:

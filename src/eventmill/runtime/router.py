@@ -10,7 +10,8 @@ from typing import Final, TypeAlias
 from eventmill.errors import DuplicateEvent, ExecutionAlreadyExists, StateMachineDoesNotExist
 from eventmill.events import TriggerEvent
 from eventmill.model import AuthorError
-from eventmill.ports import Clock, Delivery, DeliveryRow, EventLog, ExecutionRow, Transaction
+from eventmill.ports import Clock, Delivery, EventLog, Transaction
+from eventmill.rows import DeliveryRow, ExecutionRow
 from eventmill.runtime.catalog import Catalog
 from eventmill.runtime.engine import Engine
 from eventmill.runtime.overlap import DEAD, SKIPPED, STARTED, WAITING, Overlaps, Verdict

@@ -10,7 +10,7 @@ from typing import Final
 
 from eventmill.machine.snapshot import LAYOUT, snapshot
 from eventmill.model import record
-from eventmill.ports import Snapshot
+from eventmill.rows import Snapshot
 from eventmill.runtime.loading import Live
 
 # What things cost in microseconds, as measured (docs/performance.md): to read and fold a step, an

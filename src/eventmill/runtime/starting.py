@@ -14,16 +14,8 @@ from eventmill.machine.execution import RUNNING
 from eventmill.machine.facts import StartExecution
 from eventmill.machine.transition import Step, advance
 from eventmill.model import Payload, Quotas, record
-from eventmill.ports import (
-    Child,
-    Clock,
-    DeliveryRow,
-    EventLog,
-    ExecutionRow,
-    Outcome,
-    StepRow,
-    Transaction,
-)
+from eventmill.ports import Clock, EventLog, Outcome, Transaction
+from eventmill.rows import Child, DeliveryRow, ExecutionRow, StepRow
 from eventmill.runtime.admission import Admission, weight_of
 from eventmill.runtime.catalog import Catalog, Machine
 from eventmill.runtime.loading import Live, Loading, Told

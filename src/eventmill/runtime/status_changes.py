@@ -11,7 +11,7 @@ from eventmill.events import TriggerEvent
 from eventmill.machine.execution import RUNNING, Execution
 from eventmill.model import Json, Payload
 from eventmill.patterns.matcher import Alternative
-from eventmill.ports import ExecutionRow
+from eventmill.rows import ExecutionRow
 from eventmill.triggers.listeners import Listeners
 
 SOURCE: Final = "aws.states"

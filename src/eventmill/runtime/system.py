@@ -1,15 +1,14 @@
-"""The whole system, wired: the one place that knows the adapters."""
+"""The whole system, wired: the one place that knows the adapters; `sensing` knows the sensors."""
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
-from functools import partial
 from importlib import import_module
 from typing import Final
 
 from eventmill.datasets.stored import StoredDatasets
-from eventmill.errors import LogUnavailable, SettingsError
+from eventmill.errors import LogUnavailable
 from eventmill.executors.answers import RESPONSE_BYTES_MAX
 from eventmill.executors.inline import InlineExecutor
 from eventmill.executors.pool import WorkerPool
@@ -27,8 +26,6 @@ from eventmill.ports import (
     Executor,
     Invocation,
     ObjectStore,
-    Sensor,
-    Transaction,
 )
 from eventmill.runtime.bus import Bus
 from eventmill.runtime.catalog import Catalog
@@ -41,22 +38,13 @@ from eventmill.runtime.places import Places
 from eventmill.runtime.processing import EventEnds, LoggedProcessing
 from eventmill.runtime.project import Project
 from eventmill.runtime.router import Router
+from eventmill.runtime.sensing import watches_of
 from eventmill.runtime.settings import Settings
 from eventmill.runtime.status_changes import StatusChanges
 from eventmill.runtime.supervisor import Policy, Supervisor, Watch
 from eventmill.runtime.turns import Turns, handler_gates
 from eventmill.runtime.work import Dispatch
-from eventmill.sensors.afterwards import Processing
-from eventmill.sensors.filesystem import FilesystemSensor
-from eventmill.sensors.s3.listed import S3ListingSensor
-from eventmill.sensors.s3.notified import S3QueueSensor
-from eventmill.sensors.schedule import ScheduleSensor
-from eventmill.triggers.kafka import KafkaSource
 from eventmill.triggers.listeners import Listeners
-from eventmill.triggers.s3 import S3ListingSource, S3QueueSource
-from eventmill.triggers.schedule import ScheduleSource
-from eventmill.triggers.sources import Source
-from eventmill.triggers.trigger import Trigger
 
 # Each call takes some KiB. With fewer at once, handlers that only wait would wait for each other.
 _INLINE_CALLS_MAX: Final = 1_000
@@ -100,32 +88,31 @@ async def running(
         log = await stack.enter_async_context(SqliteEventLog.open(settings.log_path))
         dispatch = await stack.enter_async_context(_dispatch(settings, project.handlers))
         catalog = _catalog(settings, project, log)
-        datasets = StoredDatasets(await stack.enter_async_context(_object_store(settings)))
         ends = EventEnds(listener)
         listeners = Listeners(each for each in project.triggers if each.source is None)
         changes = StatusChanges(listeners, settings.home)
         outbox = Outbox(log, clock, changes, hops_max=settings.events.hops_max)
-        engine = Engine(
-            *(log, clock, catalog, dispatch, datasets, settings.home, settings.quotas),
-            listener=ends,
-            places=_places(settings),
-            outbox=outbox if changes else None,
+        heard = outbox if changes else None
+        engine = await stack.enter_async_context(
+            _engine(settings, log, clock, catalog, dispatch, ends, heard)
         )
-        stack.callback(engine.close)
         router = Router(log, engine, catalog, listeners)
         bus = Bus(router, listeners, clock)
         supervisor = Supervisor(log, clock, router, home=settings.home, policy=_policy(settings))
-        watches = _watches(settings, project, clock, log, LoggedProcessing(log, ends, router))
+        watches = watches_of(settings, project, clock, log, LoggedProcessing(log, ends, router))
         housekeeping = _housekeeping(settings, log, clock, catalog, _remembering(project, watches))
         stack.push_async_callback(housekeeping.end)
         recovered = await engine.recover()
         stack.push_async_callback(router.overlaps.close)
         await router.recover(project.triggers, clock)
         background = await stack.enter_async_context(_background())
-        for work in (engine.keep_time(), router.waiting.run(), housekeeping.keep()):
-            background.start(work)
-        sensing = (supervisor.look(), supervisor.tell(bus.publish), outbox.run(bus.deliver))
-        sensors = [background.start(each) for each in (*map(supervisor.keep, watches), *sensing)]
+        background.start(engine.keep_time(), router.waiting.run(), housekeeping.keep())
+        sensing = background.start(
+            *map(supervisor.keep, watches),
+            supervisor.look(),
+            supervisor.tell(bus.publish),
+            outbox.run(bus.deliver),
+        )
         yield System(
             settings=settings,
             project=project,
@@ -139,8 +126,37 @@ async def running(
             bus=bus,
             recovered=recovered,
             broken=background.broken,
-            stop_sensing=lambda: _cancelled(sensors),
+            stop_sensing=lambda: _cancelled(sensing),
         )
+
+
+@asynccontextmanager
+async def _engine(
+    settings: Settings,
+    log: EventLog,
+    clock: Clock,
+    catalog: Catalog,
+    dispatch: Dispatch,
+    listener: Listener,
+    outbox: Outbox | None,
+) -> AsyncIterator[Engine]:
+    async with _object_store(settings) as store:
+        engine = Engine(
+            log,
+            clock,
+            catalog,
+            dispatch,
+            StoredDatasets(store),
+            settings.home,
+            settings.quotas,
+            listener=listener,
+            places=_places(settings),
+            outbox=outbox,
+        )
+        try:
+            yield engine
+        finally:
+            engine.close()
 
 
 def _catalog(settings: Settings, project: Project, log: EventLog) -> Catalog:
@@ -275,81 +291,6 @@ def _executor(
     return workers, pool.workers * pool.calls_per_worker
 
 
-def _watches(
-    settings: Settings, project: Project, clock: Clock, log: EventLog, processing: Processing
-) -> tuple[Watch, ...]:
-    """A sensor for each source; triggers with equal sources share one."""
-    by_source: dict[Source, list[Trigger]] = {}
-    for trigger in project.triggers:
-        if trigger.source is not None:
-            by_source.setdefault(trigger.source, []).append(trigger)
-    return tuple(
-        Watch(
-            sensor=_sensor(settings, source, clock, log, triggers, processing),
-            listeners=Listeners(triggers),
-        )
-        for source, triggers in by_source.items()
-    )
-
-
-def _sensor(
-    settings: Settings,
-    source: Source,
-    clock: Clock,
-    log: EventLog,
-    triggers: Sequence[Trigger],
-    processing: Processing,
-) -> Sensor:
-    async def remember(state: Mapping[str, bytes | None]) -> None:
-        kept = {(source.name, key): value for key, value in state.items()}
-        await log.commit(Transaction(sensor_state=kept))
-
-    if isinstance(source, S3QueueSource):
-        return S3QueueSensor(source, home=settings.home, clock=clock)
-    if isinstance(source, S3ListingSource):
-        open_store = partial(
-            S3ObjectStore.open,
-            endpoint=source.endpoint_url or settings.objects.endpoint,
-            region=source.region or settings.objects.region,
-        )
-        return S3ListingSensor(
-            source, home=settings.home, clock=clock, open_store=open_store, remember=remember
-        )
-    if isinstance(source, ScheduleSource):
-        paused = not any(trigger.enabled for trigger in triggers)
-        return ScheduleSensor(
-            source, home=settings.home, clock=clock, remember=remember, paused=paused
-        )
-    if isinstance(source, KafkaSource):
-        return _kafka_sensor(settings, source, clock, log)
-    return FilesystemSensor(
-        source,
-        project=settings.project,
-        home=settings.home,
-        clock=clock,
-        remember=remember,
-        processing=processing,
-    )
-
-
-def _kafka_sensor(settings: Settings, source: KafkaSource, clock: Clock, log: EventLog) -> Sensor:
-    async def remember(state: Mapping[str, bytes | None]) -> None:
-        kept = {(source.name, key): value for key, value in state.items()}
-        await log.commit(Transaction(sensor_state=kept))
-
-    try:
-        # Who reads no topics shall not wait for the driver, nor need it.
-        module = import_module("eventmill.sensors.kafka.sensor")
-    except ModuleNotFoundError as error:
-        raise SettingsError(
-            f"triggers of Kafka need {error.name}: pip install 'eventmill[kafka]'"
-        ) from error
-    sensor: Sensor = module.KafkaSensor(
-        source, project=settings.project, home=settings.home, clock=clock, remember=remember
-    )
-    return sensor
-
-
 class _Background:
     """Tasks that run as long as the system does."""
 
@@ -357,11 +298,12 @@ class _Background:
         self.broken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._tasks: list[asyncio.Task[None]] = []
 
-    def start(self, work: Coroutine[None, None, None]) -> "asyncio.Task[None]":
-        task = asyncio.create_task(work)
-        task.add_done_callback(self._ended)
-        self._tasks.append(task)
-        return task
+    def start(self, *works: Coroutine[None, None, None]) -> "list[asyncio.Task[None]]":
+        tasks = [asyncio.create_task(work) for work in works]
+        for task in tasks:
+            task.add_done_callback(self._ended)
+        self._tasks += tasks
+        return tasks
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         # None of them ends by itself; a mistake of ours must stop the server, not hide in a task.

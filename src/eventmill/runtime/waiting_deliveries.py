@@ -22,7 +22,8 @@ from eventmill.errors import (
 from eventmill.events import TriggerEvent
 from eventmill.machine.execution import RUNNING
 from eventmill.model import AuthorError, Payload
-from eventmill.ports import Clock, DeliveryRow, EventLog, ExecutionRow, Transaction
+from eventmill.ports import Clock, EventLog, Transaction
+from eventmill.rows import DeliveryRow, ExecutionRow
 from eventmill.runtime.engine import Engine
 from eventmill.runtime.overlap import DEAD, SKIPPED, STARTED, WAITING, Overlaps, Verdict
 from eventmill.runtime.starting import Start

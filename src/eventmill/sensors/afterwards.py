@@ -8,11 +8,12 @@ it before it looks for anything else.
 
 import asyncio
 import os
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from enum import Enum
-from typing import Final, Protocol, TypeAlias
+from typing import Final, Protocol
 
 from eventmill.model import record
+from eventmill.ports import Remember
 from eventmill.sensors.disposal import move
 from eventmill.sensors.snapshot import Folder, Problem, Sighting
 from eventmill.triggers.filesystem import Disposal
@@ -20,9 +21,6 @@ from eventmill.triggers.filesystem import Disposal
 FILES_PER_COMMIT_MAX: Final = 500
 # No path relative to a folder begins so.
 _MARK: Final = "/"
-
-Remember: TypeAlias = Callable[[Mapping[str, bytes | None]], Awaitable[None]]
-"""Make durable what the sensor will find in its state, without any event."""
 
 
 class Processed(Enum):

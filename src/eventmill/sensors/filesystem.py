@@ -32,8 +32,8 @@ from eventmill.events import TriggerEvent
 from eventmill.faults import point
 from eventmill.instant import format_instant
 from eventmill.model import Json
-from eventmill.ports import Clock, Delivery, Publish, Pulse
-from eventmill.sensors.afterwards import Afterwards, Processing, Remember, Rules, split
+from eventmill.ports import Clock, Delivery, Publish, Pulse, Remember
+from eventmill.sensors.afterwards import Afterwards, Processing, Rules, split
 from eventmill.sensors.globs import IGNORE_FILE, Selection
 from eventmill.sensors.hints import HINTS_MAX, Hint, Hints, Kind
 from eventmill.sensors.ledger import Ledger, Settling

@@ -10,8 +10,8 @@ A time is missed when it could not be told within `LATE_MS`; then the catch-up p
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-from typing import Final, TypeAlias
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Final
 from uuid import NAMESPACE_URL, uuid5
 
 from eventmill.arn import Home
@@ -19,7 +19,7 @@ from eventmill.events import TriggerEvent
 from eventmill.faults import point
 from eventmill.instant import format_instant
 from eventmill.model import record
-from eventmill.ports import Clock, Delivery, Publish, Pulse
+from eventmill.ports import Clock, Delivery, Publish, Pulse, Remember
 from eventmill.schedules.schedule import Schedule
 from eventmill.schedules.zone import DAY_MS, zone
 from eventmill.triggers.schedule import ALL, LAST, ScheduleSource
@@ -37,9 +37,6 @@ DELIVERIES_MAX: Final = 64
 # clock of the machine that was wrong.
 _AHEAD_MS_MAX: Final = DAY_MS
 _CURSOR: Final = "last"
-
-Remember: TypeAlias = Callable[[Mapping[str, bytes | None]], Awaitable[None]]
-"""Make durable what the sensor will find in its state, without any event."""
 
 
 @record

@@ -21,7 +21,8 @@ from eventmill.log.memory import MemoryEventLog
 from eventmill.machine.execution import Identity
 from eventmill.model import AWS_QUOTAS, Payload
 from eventmill.objects.filesystem import FilesystemObjectStore
-from eventmill.ports import Answer, Clock, EventLog, ExecutionRow, Executor, Invocation
+from eventmill.ports import Answer, Clock, EventLog, Executor, Invocation
+from eventmill.rows import ExecutionRow
 from eventmill.runtime.catalog import Catalog
 from eventmill.runtime.engine import Engine
 from eventmill.runtime.replay import history, replay, verify

@@ -13,7 +13,7 @@ from eventmill.datasets.results import write_results
 from eventmill.machine.map_run import Reading, Writing
 from eventmill.model import Payload
 from eventmill.objects.filesystem import FilesystemObjectStore
-from eventmill.ports import ChildResult
+from eventmill.rows import ChildResult
 
 BUCKET = "data"
 

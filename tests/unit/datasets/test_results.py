@@ -10,7 +10,7 @@ import pytest
 from eventmill.datasets.results import transformed, write_results
 from eventmill.machine.map_run import Writing
 from eventmill.model import AuthorError, Json, Payload
-from eventmill.ports import ChildResult
+from eventmill.rows import ChildResult
 from tests.unit.datasets.conftest import BUCKET, Bucket
 
 RUN = "arn:aws:states:local:000000000000:mapRun:machine/Label:e2a5"

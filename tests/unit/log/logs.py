@@ -12,7 +12,8 @@ from eventmill.log.connection import driver
 from eventmill.machine.facts import TimeReached
 from eventmill.machine.history import HistoryEvent
 from eventmill.model import LARGE_BYTES_MIN, Payload
-from eventmill.ports import Child, ExecutionRow, StepRow, Transaction
+from eventmill.ports import Transaction
+from eventmill.rows import Child, ExecutionRow, StepRow
 
 ARN = "arn:aws:states:local:000000000000:execution:orders:run-"
 

@@ -14,7 +14,8 @@ from eventmill.log.audit import Audit, audit_database
 from eventmill.log.chain import Problem
 from eventmill.log.connection import driver
 from eventmill.log.sqlite import SqliteEventLog
-from eventmill.ports import ExecutionRow, StepRow, Transaction
+from eventmill.ports import Transaction
+from eventmill.rows import ExecutionRow, StepRow
 from tests.unit.log.logs import large, row, step_with
 
 CHANGED = "its execution, step or body was changed"

@@ -17,7 +17,8 @@ from eventmill.log.avro_import import import_log
 from eventmill.log.migrations import migrations
 from eventmill.log.retention import Limits, sweep
 from eventmill.log.sqlite import SqliteEventLog
-from eventmill.ports import Child, DeliveryRow, MapRunRow, Transaction
+from eventmill.ports import Transaction
+from eventmill.rows import Child, DeliveryRow, MapRunRow
 from tests.unit.log.logs import (
     ARN,
     ended,

@@ -17,7 +17,7 @@ from eventmill.log.database import open_for_reading, open_for_writing
 from eventmill.log.sqlite import SqliteEventLog
 from eventmill.machine.facts import TaskSucceeded
 from eventmill.model import Json, Payload
-from eventmill.ports import ExecutionRow
+from eventmill.rows import ExecutionRow
 from tests.runtime.virtual_clock import VirtualClock
 from tests.runtime.world import World, settled
 

@@ -7,7 +7,8 @@ import pytest
 from eventmill.errors import LogUnavailable
 from eventmill.log.chain import verify
 from eventmill.log.memory import MemoryEventLog
-from eventmill.ports import ExecutionRow, StepRow, Transaction
+from eventmill.ports import Transaction
+from eventmill.rows import ExecutionRow, StepRow
 
 
 def started(id: int) -> Transaction:

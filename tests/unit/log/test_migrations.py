@@ -20,7 +20,8 @@ from eventmill.log.sqlite import SqliteEventLog
 from eventmill.machine.facts import StopExecution, TimeReached
 from eventmill.machine.history import Details, HistoryEvent
 from eventmill.model import LARGE_BYTES_MIN, Enveloped, Payload
-from eventmill.ports import ExecutionRow, StepRow, Transaction
+from eventmill.ports import Transaction
+from eventmill.rows import ExecutionRow, StepRow
 from tests.conformance.event_logs import execution
 
 Open: TypeAlias = Callable[[Path, int], sqlite3.Connection]

@@ -18,7 +18,8 @@ from eventmill.log.retention import ENDED_MS_MIN, Limits, forget_definitions, sw
 from eventmill.log.sqlite import SqliteEventLog
 from eventmill.log.writer import Writer
 from eventmill.model import Payload
-from eventmill.ports import Child, DeliveryRow, MapRunRow, Snapshot, Transaction
+from eventmill.ports import Transaction
+from eventmill.rows import Child, DeliveryRow, MapRunRow, Snapshot
 from tests.unit.log.logs import (
     digest,
     ended,

@@ -20,7 +20,8 @@ from eventmill.log.audit import audit_database
 from eventmill.log.connection import driver
 from eventmill.log.sqlite import SqliteEventLog
 from eventmill.log.writer import Writer
-from eventmill.ports import ExecutionRow, StepRow, Transaction
+from eventmill.ports import Transaction
+from eventmill.rows import ExecutionRow, StepRow
 
 NOBODY = 65_534
 

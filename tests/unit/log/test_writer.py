@@ -11,7 +11,8 @@ from eventmill.log.connection import driver
 from eventmill.log.database import open_for_writing
 from eventmill.log.migrations import migrations
 from eventmill.log.writer import Writer
-from eventmill.ports import ExecutionRow, StepRow, Transaction
+from eventmill.ports import Transaction
+from eventmill.rows import ExecutionRow, StepRow
 
 
 def started(id: int) -> Transaction:

@@ -23,7 +23,7 @@ from eventmill.machine.facts import (
 )
 from eventmill.machine.transition import advance, outstanding
 from eventmill.model import Payload, Quotas
-from eventmill.ports import StepRow
+from eventmill.rows import StepRow
 from eventmill.runtime.replay import replay, verify
 from tests.unit.machine.worlds import IDENTITY, World, snapshot
 

@@ -6,7 +6,7 @@ import pytest
 
 from eventmill.machine.commands import RunTask
 from eventmill.model import Failure, Json, Quotas
-from eventmill.ports import StepRow
+from eventmill.rows import StepRow
 from eventmill.runtime.replay import verify
 from tests.unit.machine.worlds import IDENTITY, Refusal, World, snapshot
 

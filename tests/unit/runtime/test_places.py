@@ -8,7 +8,8 @@ import pytest
 from eventmill.arn import Home
 from eventmill.log.memory import MemoryEventLog
 from eventmill.machine.commands import CancelTask
-from eventmill.ports import Child, ExecutionRow, Transaction
+from eventmill.ports import Transaction
+from eventmill.rows import Child, ExecutionRow
 from eventmill.runtime.places import Places
 
 ARN = Home().state_machine("limited")

@@ -26,7 +26,7 @@ from eventmill.errors import (
     ValidationException,
 )
 from eventmill.model import Json, Payload
-from eventmill.ports import Child, ExecutionRow, MapRunRow
+from eventmill.rows import Child, ExecutionRow, MapRunRow
 from eventmill.runtime.starting import Start
 from eventmill.runtime.system import System
 

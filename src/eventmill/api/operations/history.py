@@ -11,7 +11,7 @@ from eventmill.api.paging import last_place, next_token, page_size
 from eventmill.codec import aws_event, decode_step
 from eventmill.machine.history import HistoryEvent
 from eventmill.model import Json, Payload
-from eventmill.ports import StepRow
+from eventmill.rows import StepRow
 from eventmill.runtime.system import System
 
 # What goes when the request wants no execution data; a task's parameters stay, as with AWS.

@@ -8,7 +8,7 @@ from eventmill.api.operation import Answer, Operation, Request
 from eventmill.api.operations.executions import found_execution, found_map_run
 from eventmill.api.paging import last_place, next_token, page_size
 from eventmill.model import Json
-from eventmill.ports import MapRunRow, Progress
+from eventmill.rows import MapRunRow, Progress
 from eventmill.runtime.system import System
 
 _COUNTED: Final = {

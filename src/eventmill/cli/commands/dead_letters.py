@@ -18,7 +18,8 @@ from eventmill.cli.tables import Column, Line, Table, show
 from eventmill.cli.texts import count, printable
 from eventmill.instant import format_instant
 from eventmill.model import Json
-from eventmill.ports import DeliveryRow, EventLog
+from eventmill.ports import EventLog
+from eventmill.rows import DeliveryRow
 from eventmill.runtime.overlap import DEAD
 from eventmill.runtime.settings import Settings
 

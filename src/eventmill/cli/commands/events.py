@@ -22,7 +22,7 @@ from eventmill.instant import parse_instant
 from eventmill.model import decode_json
 from eventmill.patterns.compiler import compile_pattern
 from eventmill.patterns.matcher import Matcher
-from eventmill.ports import ExecutionRow, InboxEvent
+from eventmill.rows import ExecutionRow, InboxEvent
 from eventmill.runtime.settings import Settings
 
 _AGO: Final = re.compile(r"(\d{1,9})(ms|s|m|h|d)")

@@ -19,7 +19,7 @@ from eventmill.cli.tables import STATUS_COLOURS, drawn, live, show
 from eventmill.cli.texts import count, duration
 from eventmill.log.sqlite import SqliteEventLog
 from eventmill.machine.execution import RUNNING
-from eventmill.ports import ExecutionRow
+from eventmill.rows import ExecutionRow
 from eventmill.runtime.settings import Settings
 
 _LOOK_SECONDS: Final = 0.25

@@ -17,7 +17,7 @@ from eventmill.codec import aws_event
 from eventmill.errors import LogDamaged
 from eventmill.machine.history import Details, HistoryEvent
 from eventmill.model import Json, Payload
-from eventmill.ports import ExecutionRow, StepRow
+from eventmill.rows import ExecutionRow, StepRow
 from eventmill.runtime.replay import history as history_of
 from eventmill.runtime.settings import Settings
 

@@ -29,7 +29,7 @@ from eventmill.cli.recorded import find_execution, machine_name, reading
 from eventmill.cli.texts import count, local_time, printable
 from eventmill.errors import ExecutionDoesNotExist
 from eventmill.events import AGAIN
-from eventmill.ports import ExecutionRow, InboxEvent
+from eventmill.rows import ExecutionRow, InboxEvent
 from eventmill.runtime.project import load_project
 from eventmill.runtime.settings import Settings
 

@@ -20,11 +20,11 @@ from aiokafka.errors import (
 from eventmill.errors import EventmillError, SensorError
 from eventmill.events import TriggerEvent
 from eventmill.faults import point
-from eventmill.ports import Clock, Delivery, Publish, Pulse
+from eventmill.ports import Clock, Delivery, Publish, Pulse, Remember
 from eventmill.sensors.kafka.dead_letters import DeadLetters
 from eventmill.sensors.kafka.messages import REJECTED, SOURCE, Message, Messages
 from eventmill.sensors.kafka.offsets import Partition, Place, key
-from eventmill.sensors.kafka.starts import Memory, Remember
+from eventmill.sensors.kafka.starts import Memory
 from eventmill.triggers.kafka import KafkaSource
 
 _log: Final = logging.getLogger(__name__)

@@ -18,14 +18,13 @@ from aiokafka.errors import KafkaConnectionError, KafkaError
 
 from eventmill.arn import Home
 from eventmill.errors import SensorError
-from eventmill.ports import Clock, Publish, Pulse
+from eventmill.ports import Clock, Publish, Pulse, Remember
 from eventmill.sensors.kafka.connection import connection
 from eventmill.sensors.kafka.dead_letters import dead_letters
 from eventmill.sensors.kafka.decoding import Decoders
 from eventmill.sensors.kafka.messages import Messages
 from eventmill.sensors.kafka.reading import Reading
 from eventmill.sensors.kafka.refusals import refusals
-from eventmill.sensors.kafka.starts import Remember
 from eventmill.triggers.kafka import KafkaSource
 
 # How long a broker may keep a request for messages waiting when there are none.

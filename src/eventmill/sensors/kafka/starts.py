@@ -1,16 +1,14 @@
 """Where reading begins in a partition."""
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping
-from typing import Any, Final, TypeAlias
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
 
 from aiokafka import TopicPartition
 
 from eventmill.model import record
+from eventmill.ports import Remember
 from eventmill.sensors.kafka.offsets import Partition, Place, key, remembered
 from eventmill.triggers.kafka import KafkaSource
-
-Remember: TypeAlias = Callable[[Mapping[str, bytes | None]], Awaitable[None]]
-"""Make durable what a sensor wants remembered without an event; None forgets."""
 
 # That the topics were looked at before; no partition has this key, since those have a slash.
 _BEGAN: Final = "began"

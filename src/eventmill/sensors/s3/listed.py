@@ -6,7 +6,7 @@ each version is told once, whatever is restarted or killed. What was written and
 two listings was never there for it.
 """
 
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager
 from typing import Final, TypeAlias
 
@@ -15,7 +15,7 @@ from eventmill.errors import ObjectStoreError, SensorError
 from eventmill.events import TriggerEvent
 from eventmill.faults import point
 from eventmill.model import Json
-from eventmill.ports import Clock, Delivery, ObjectStore, Publish, Pulse, StoredObject
+from eventmill.ports import Clock, Delivery, ObjectStore, Publish, Pulse, Remember, StoredObject
 from eventmill.sensors.s3.notifications import (
     OBJECT_CREATED,
     OBJECT_DELETED,
@@ -34,7 +34,6 @@ LISTING_SHARE_MAX: Final = 0.1
 _COMPLETE: Final = ""
 
 OpenStore: TypeAlias = Callable[[], AbstractAsyncContextManager[ObjectStore]]
-Remember: TypeAlias = Callable[[Mapping[str, bytes | None]], Awaitable[None]]
 
 
 class S3ListingSensor:
