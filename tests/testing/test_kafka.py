@@ -1,5 +1,7 @@
 """The embedded Kafka, as clients of other libraries and of ours see it."""
 
+import os
+import signal
 import socket
 import threading
 from contextlib import suppress
@@ -109,3 +111,20 @@ def test_what_cannot_be_done_is_told() -> None:
             kafka.create_topic("orders")
         with pytest.raises(ValueError, match="refuses topic delete"):
             kafka.delete_topic("none")
+
+
+def test_signals_do_it_no_harm() -> None:
+    heard: list[int] = []
+    before = signal.signal(signal.SIGUSR1, lambda number, _frame: heard.append(number))
+    with EmbeddedKafka("t") as kafka:
+        # The system gives a signal to a thread that takes it, and this one does not.
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR1})
+        try:
+            os.kill(os.getpid(), signal.SIGUSR1)
+            kafka.publish("t", b"one")
+            kafka.publish("t", b"two")
+        finally:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGUSR1})
+            signal.signal(signal.SIGUSR1, before)
+        assert [each.value for each in kafka.messages("t")] == [b"one", b"two"]
+    assert heard == [signal.SIGUSR1]

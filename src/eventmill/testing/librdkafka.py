@@ -1,6 +1,7 @@
 """The mock cluster of librdkafka, the C library that confluent-kafka brings."""
 
 import ctypes
+import signal
 from ctypes import c_char_p, c_int, c_int32, c_int64, c_size_t, c_void_p
 from functools import cache
 from typing import Any, Final
@@ -10,14 +11,15 @@ from eventmill.testing.extra import folder_of
 
 _MESSAGE_BYTES: Final = 512
 _PRODUCER: Final = 0
-_ALL_BROKERS: Final = -1
 
 _FUNCTIONS: Final[tuple[tuple[str, Any, list[Any]], ...]] = (
     ("conf_new", c_void_p, []),
     ("conf_set", c_int, [c_void_p, c_char_p, c_char_p, c_char_p, c_size_t]),
     ("err2str", c_char_p, [c_int]),
+    ("destroy", None, [c_void_p]),
     ("new", c_void_p, [c_int, c_void_p, c_char_p, c_size_t]),
     ("mock_cluster_new", c_void_p, [c_void_p, c_int]),
+    ("mock_cluster_destroy", None, [c_void_p]),
     ("mock_cluster_bootstraps", c_char_p, [c_void_p]),
     ("mock_topic_create", c_int, [c_void_p, c_char_p, c_int, c_int]),
     ("mock_topic_delete", c_int, [c_void_p, c_char_p]),
@@ -46,7 +48,13 @@ class MockCluster:
         self._client = self._library.rd_kafka_new(_PRODUCER, configuration, why, _MESSAGE_BYTES)
         if not self._client:
             raise SettingsError(f"Kafka cannot be started: {why.value.decode()}")
-        self._cluster = self._library.rd_kafka_mock_cluster_new(self._client, 1)
+        # A signal that interrupts the broker's thread ends the broker, and closing it once more
+        # crashes the process. Threads begin with the mask of the one that starts them.
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+        try:
+            self._cluster = self._library.rd_kafka_mock_cluster_new(self._client, 1)
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         # The first member of a group is not to wait for others.
         self._library.rd_kafka_mock_group_initial_rebalance_delay_ms(self._cluster, 0)
 
@@ -68,12 +76,9 @@ class MockCluster:
             raise ValueError(f"Kafka refuses {function.replace('_', ' ')}: {reason}")
 
     def close(self) -> None:
-        """End all connections and take no new ones.
-
-        What it holds, some MiB, is given back with the process: to destroy a cluster that has
-        answers on their way may crash the whole process (librdkafka 2.16).
-        """
-        self.call("broker_set_down", _ALL_BROKERS)
+        """End it, and forget what it holds."""
+        self._library.rd_kafka_mock_cluster_destroy(self._cluster)
+        self._library.rd_kafka_destroy(self._client)
 
 
 @cache
