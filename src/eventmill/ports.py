@@ -183,8 +183,8 @@ class EventLog(Protocol):
         """RUNNING children whose Map Run has ended: those that must be stopped."""
         ...
 
-    async def sensor_state(self, sensor: str) -> Mapping[str, bytes]:
-        """Everything a sensor remembers."""
+    async def sensor_state(self, sensor: str, *, limit: int | None = None) -> Mapping[str, bytes]:
+        """Everything a sensor remembers, or as much of it as `limit` says."""
         ...
 
     async def event(self, source: str, event_id: str) -> InboxEvent | None:

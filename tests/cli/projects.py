@@ -32,6 +32,21 @@ PASS: Final[dict[str, Json]] = {
     "StartAt": "Only",
     "States": {"Only": {"Type": "Pass", "Result": {"fine": True}, "End": True}},
 }
+SPREAD: Final[dict[str, Json]] = {
+    "StartAt": "M",
+    "States": {
+        "M": {
+            "Type": "Map",
+            "Label": "Each",
+            "ItemProcessor": {
+                "ProcessorConfig": {"Mode": "DISTRIBUTED", "ExecutionType": "STANDARD"},
+                "StartAt": "P",
+                "States": {"P": {"Type": "Pass", "End": True}},
+            },
+            "End": True,
+        }
+    },
+}
 DOUBLE: Final[dict[str, Json]] = {
     "StartAt": "Double",
     "States": {

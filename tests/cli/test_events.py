@@ -11,27 +11,12 @@ from click.testing import CliRunner
 from eventmill.cli.main import eventmill
 from eventmill.model import Json
 from tests.cli.conftest import Run
-from tests.cli.projects import PASS, write_project
+from tests.cli.projects import PASS, SPREAD, write_project
 from tests.cli.servers import server
 
 WAITS: dict[str, Json] = {
     "StartAt": "W",
     "States": {"W": {"Type": "Wait", "Seconds": 3600, "End": True}},
-}
-SPREAD: dict[str, Json] = {
-    "StartAt": "M",
-    "States": {
-        "M": {
-            "Type": "Map",
-            "Label": "Each",
-            "ItemProcessor": {
-                "ProcessorConfig": {"Mode": "DISTRIBUTED", "ExecutionType": "STANDARD"},
-                "StartAt": "P",
-                "States": {"P": {"Type": "Pass", "End": True}},
-            },
-            "End": True,
-        }
-    },
 }
 
 

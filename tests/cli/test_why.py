@@ -10,30 +10,13 @@ import pytest
 
 from eventmill.events import TriggerEvent
 from eventmill.log.sqlite import SqliteEventLog
-from eventmill.model import Json
 from eventmill.ports import Delivery, Transaction
 from eventmill.rows import DeliveryRow
 from eventmill.runtime.project import load_project
 from eventmill.runtime.settings import load_settings
 from eventmill.runtime.system import System, running
 from tests.cli.conftest import Run
-from tests.cli.projects import PASS, WAIT, write_project
-
-SPREAD: dict[str, Json] = {
-    "StartAt": "M",
-    "States": {
-        "M": {
-            "Type": "Map",
-            "Label": "Each",
-            "ItemProcessor": {
-                "ProcessorConfig": {"Mode": "DISTRIBUTED", "ExecutionType": "STANDARD"},
-                "StartAt": "P",
-                "States": {"P": {"Type": "Pass", "End": True}},
-            },
-            "End": True,
-        }
-    },
-}
+from tests.cli.projects import PASS, SPREAD, WAIT, write_project
 
 
 def on(source: str, machine: str, **target: Any) -> str:

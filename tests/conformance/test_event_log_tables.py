@@ -360,6 +360,9 @@ async def test_a_sensor_remembers_each_key_and_forgets_what_is_none(log: EventLo
     )
     assert await log.sensor_state("files") == {"b": b"\x00\xff", "c": b"3"}
     assert await log.sensor_state("kafka") == {"a": b""}
+    assert len(await log.sensor_state("files", limit=1)) == 1
+    assert len(await log.sensor_state("files", limit=3)) == 2
+    assert await log.sensor_state("files", limit=0) == {}
     assert await log.sensor_state("x") == {}
 
 

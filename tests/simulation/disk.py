@@ -304,9 +304,9 @@ class Connection:
         """See `EventLog.orphans`."""
         return await self._ask(partial(self._memory.orphans, limit=limit))
 
-    async def sensor_state(self, sensor: str) -> Mapping[str, bytes]:
+    async def sensor_state(self, sensor: str, *, limit: int | None = None) -> Mapping[str, bytes]:
         """See `EventLog.sensor_state`."""
-        return await self._ask(partial(self._memory.sensor_state, sensor))
+        return await self._ask(partial(self._memory.sensor_state, sensor, limit=limit))
 
     async def event(self, source: str, event_id: str) -> InboxEvent | None:
         """See `EventLog.event`."""

@@ -203,9 +203,10 @@ class MemoryEventLog:
         """See `EventLog.definition`."""
         return self._definitions.get(digest)
 
-    async def sensor_state(self, sensor: str) -> Mapping[str, bytes]:
+    async def sensor_state(self, sensor: str, *, limit: int | None = None) -> Mapping[str, bytes]:
         """See `EventLog.sensor_state`."""
-        return {key: value for (owner, key), value in self._sensor_state.items() if owner == sensor}
+        found = (pair for pair in self._sensor_state.items() if pair[0][0] == sensor)
+        return {key: value for (_, key), value in islice(found, limit)}
 
     async def event(self, source: str, event_id: str) -> InboxEvent | None:
         """See `EventLog.event`."""

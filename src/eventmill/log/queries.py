@@ -309,9 +309,14 @@ def definition(connection: sqlite3.Connection, digest: str) -> str | None:
     return None
 
 
-def sensor_state(connection: sqlite3.Connection, sensor: str) -> Mapping[str, bytes]:
+def sensor_state(
+    connection: sqlite3.Connection, sensor: str, limit: int | None
+) -> Mapping[str, bytes]:
     """See `EventLog.sensor_state`."""
-    found = connection.execute("SELECT key, value FROM sensor_state WHERE sensor = ?", (sensor,))
+    found = connection.execute(
+        "SELECT key, value FROM sensor_state WHERE sensor = ? LIMIT ?",
+        (sensor, -1 if limit is None else limit),  # a negative limit is none
+    )
     return dict(found.fetchall())
 
 

@@ -220,9 +220,9 @@ class SqliteEventLog:
         """See `EventLog.definition`."""
         return await self._reader.run(queries.definition, digest)
 
-    async def sensor_state(self, sensor: str) -> Mapping[str, bytes]:
+    async def sensor_state(self, sensor: str, *, limit: int | None = None) -> Mapping[str, bytes]:
         """See `EventLog.sensor_state`."""
-        return await self._reader.run(queries.sensor_state, sensor)
+        return await self._reader.run(queries.sensor_state, sensor, limit)
 
     async def event(self, source: str, event_id: str) -> InboxEvent | None:
         """See `EventLog.event`."""

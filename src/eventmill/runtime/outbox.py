@@ -125,12 +125,11 @@ class Outbox:
     async def _recall(self) -> None:
         """Read the marks that are not in memory."""
         self._has_more = False
-        for mark in (await self._events.sensor_state(BUS)).values():
-            event = _read(mark)
-            if len(self._waiting) >= _IN_MEMORY_MAX:
-                self._has_more = True
-                return
+        marks = await self._events.sensor_state(BUS, limit=_IN_MEMORY_MAX)
+        for event in map(_read, marks.values()):
             self._waiting[event.id] = event
+        if len(marks) == _IN_MEMORY_MAX:
+            self._has_more = True
 
     async def _publish(self, event: TriggerEvent, put: Put) -> None:
         point("before-outbox")
