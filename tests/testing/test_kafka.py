@@ -9,6 +9,7 @@ from contextlib import suppress
 import pytest
 from confluent_kafka import Producer
 
+from eventmill.errors import SettingsError
 from eventmill.testing import EmbeddedKafka
 from eventmill.testing.kafka import BOOTSTRAP_VARIABLE, Message
 
@@ -113,18 +114,28 @@ def test_what_cannot_be_done_is_told() -> None:
             kafka.delete_topic("none")
 
 
-def test_signals_do_it_no_harm() -> None:
+def test_what_happens_to_its_owner_does_it_no_harm() -> None:
     heard: list[int] = []
     before = signal.signal(signal.SIGUSR1, lambda number, _frame: heard.append(number))
-    with EmbeddedKafka("t") as kafka:
-        # The system gives a signal to a thread that takes it, and this one does not.
-        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR1})
-        try:
+    try:
+        with EmbeddedKafka("t") as kafka:
             os.kill(os.getpid(), signal.SIGUSR1)
             kafka.publish("t", b"one")
+            os.seteuid(os.geteuid())  # the C library interrupts all threads for it
             kafka.publish("t", b"two")
-        finally:
-            signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGUSR1})
-            signal.signal(signal.SIGUSR1, before)
-        assert [each.value for each in kafka.messages("t")] == [b"one", b"two"]
+            assert [each.value for each in kafka.messages("t")] == [b"one", b"two"]
+    finally:
+        signal.signal(signal.SIGUSR1, before)
     assert heard == [signal.SIGUSR1]
+
+
+def test_a_process_that_is_gone_is_told() -> None:
+    kafka = EmbeddedKafka("t").start()
+    os.kill(kafka.pid, signal.SIGKILL)
+
+    with pytest.raises(RuntimeError, match=r"kafka_process has ended: .* ended with -9"):
+        kafka.create_topic("other")
+    with pytest.raises(SettingsError, match="ended with -9"):
+        kafka.stop()
+    with kafka:
+        kafka.create_topic("other")

@@ -11,7 +11,6 @@ import pytest
 
 from eventmill.errors import SettingsError
 from eventmill.testing import EmbeddedKafka, MotoServer, extra
-from eventmill.testing.librdkafka import _library
 from tests.cli.conftest import (
     Run,
     run,  # noqa: F401 - a fixture
@@ -180,7 +179,6 @@ def test_without_the_extra_it_says_what_to_install(
 
 def test_without_confluent_kafka_there_is_no_kafka(monkeypatch: pytest.MonkeyPatch) -> None:
     hide(monkeypatch, "confluent_kafka")
-    _library.cache_clear()
 
     with pytest.raises(SettingsError, match="confluent_kafka is not installed"):
         EmbeddedKafka().start()

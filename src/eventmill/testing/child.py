@@ -3,7 +3,9 @@
 import subprocess
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from tempfile import TemporaryFile
+from threading import Lock
 from typing import Final
 
 from eventmill.errors import SettingsError
@@ -23,6 +25,7 @@ class Child:
             SettingsError: It ends before; the message is the last line it wrote.
         """
         self._module = module
+        self._talk = Lock()
         self._errors = TemporaryFile(  # noqa: SIM115 - `end` closes it
             "w+", encoding="utf-8", errors="replace"
         )
@@ -46,6 +49,25 @@ class Child:
         """The number of the process."""
         return self._process.pid
 
+    def ask(self, line: str) -> str:
+        """Give it a line and wait for the one that it answers.
+
+        Raises:
+            RuntimeError: It has ended.
+        """
+        process = self._process
+        assert process.stdin is not None
+        assert process.stdout is not None
+        with self._talk:
+            with suppress(BrokenPipeError):
+                process.stdin.write(f"{line}\n")
+                process.stdin.flush()
+            answer = process.stdout.readline()
+        if not answer:
+            process.wait(_END_SECONDS)
+            raise RuntimeError(f"{self._module} has ended: {self._last_line()}")
+        return answer.rstrip("\n")
+
     def end(self) -> None:
         """Let it end, and wait until it has; by force if it takes too long.
 
@@ -56,14 +78,17 @@ class Child:
         assert process.stdin is not None
         assert process.stdout is not None
         with self._errors, process.stdout:
-            process.stdin.close()
+            with suppress(BrokenPipeError):  # it has ended, and left a line unread
+                process.stdin.close()
             try:
                 process.wait(_END_SECONDS)
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
             if process.returncode:
-                self._errors.seek(0)
-                lines = self._errors.read().strip().splitlines()
-                last = lines[-1] if lines else f"{self._module} ended with {process.returncode}"
-                raise SettingsError(last)
+                raise SettingsError(self._last_line())
+
+    def _last_line(self) -> str:
+        self._errors.seek(0)
+        lines = self._errors.read().strip().splitlines()
+        return lines[-1] if lines else f"{self._module} ended with {self._process.returncode}"

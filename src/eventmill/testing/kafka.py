@@ -1,12 +1,13 @@
-"""Kafka in this process: `with EmbeddedKafka("orders") as kafka: …`."""
+"""Kafka on this machine: `with EmbeddedKafka("orders") as kafka: …`."""
 
+import json
 import threading
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, Self, TypeAlias
 
 from eventmill.model import record
-from eventmill.testing.extra import require
-from eventmill.testing.librdkafka import MockCluster
+from eventmill.testing.child import Child
+from eventmill.testing.extra import folder_of, require
 from eventmill.testing.service import LocalService
 
 BOOTSTRAP_VARIABLE: Final = "KAFKA_BOOTSTRAP_SERVERS"
@@ -32,7 +33,7 @@ class Message:
 
 
 class EmbeddedKafka(LocalService):
-    """A Kafka of one broker in threads of this process.
+    """A Kafka of one broker in a process of its own, which ends with this one.
 
     It is librdkafka's mock cluster: it speaks Kafka's protocol to every client, but it keeps all in
     memory, the last 5 MB of each partition, knows no timestamps, transactions or logins, takes one
@@ -44,7 +45,7 @@ class EmbeddedKafka(LocalService):
         """With these `topics` from the start, each of so many `partitions`."""
         self._topics = topics
         self._partitions = partitions
-        self._running: MockCluster | None = None
+        self._child: Child | None = None
         self._producer: Any = None
         self._lock = threading.Lock()
 
@@ -55,7 +56,16 @@ class EmbeddedKafka(LocalService):
         Raises:
             RuntimeError: It is not running.
         """
-        return self._cluster.address
+        return self._running.told
+
+    @property
+    def pid(self) -> int:
+        """The number of its process.
+
+        Raises:
+            RuntimeError: It is not running.
+        """
+        return self._running.pid
 
     @property
     def environment(self) -> Mapping[str, str]:
@@ -68,37 +78,38 @@ class EmbeddedKafka(LocalService):
         Raises:
             SettingsError: The extra `eventmill[testing]` is not installed.
         """
-        if self._running is None:
-            self._running = MockCluster()
+        if self._child is None:
+            folder_of("confluent_kafka")
+            self._child = Child("eventmill.testing.kafka_process")
             for topic in self._topics:
                 self.create_topic(topic, self._partitions)
         return self
 
     def stop(self) -> None:
         """End it, and forget what it holds; nothing if it is not running."""
-        cluster, self._running, self._producer = self._running, None, None
-        if cluster is not None:
-            cluster.close()
+        child, self._child, self._producer = self._child, None, None
+        if child is not None:
+            child.end()
 
     def kill(self) -> None:
         """Break all connections and take no new ones, as when the broker dies.
 
         What it holds stays, for `restart`.
         """
-        self._cluster.call("broker_set_down", _ALL)
+        self._call("broker_set_down", _ALL)
 
     def restart(self) -> None:
         """Take connections again after `kill`, at the same port, with all it held."""
-        self._cluster.call("broker_set_up", _ALL)
+        self._call("broker_set_up", _ALL)
         self._producer = None  # a new one is connected sooner than the old one tries again
 
     def freeze(self) -> None:
         """Answer nobody, but stay connected, as when the broker hangs."""
-        self._cluster.call("broker_set_rtt", _ALL, _FROZEN_MS)
+        self._call("broker_set_rtt", _ALL, _FROZEN_MS)
 
     def thaw(self) -> None:
         """Answer again after `freeze`."""
-        self._cluster.call("broker_set_rtt", _ALL, 0)
+        self._call("broker_set_rtt", _ALL, 0)
 
     def create_topic(self, name: str, partitions: int = 1) -> None:
         """Make a topic.
@@ -106,7 +117,7 @@ class EmbeddedKafka(LocalService):
         Raises:
             ValueError: There is one of this name.
         """
-        self._cluster.call("topic_create", name.encode(), partitions, 1)
+        self._call("topic_create", name, partitions, 1)
 
     def delete_topic(self, name: str) -> None:
         """Remove a topic and its messages.
@@ -114,7 +125,7 @@ class EmbeddedKafka(LocalService):
         Raises:
             ValueError: There is none of this name.
         """
-        self._cluster.call("topic_delete", name.encode())
+        self._call("topic_delete", name)
 
     def delete_records(self, topic: str, before: int, partition: int = 0) -> None:
         """Remove the messages of a partition that lie before an offset.
@@ -122,7 +133,7 @@ class EmbeddedKafka(LocalService):
         Raises:
             ValueError: There is no such partition or offset.
         """
-        self._cluster.call("partition_delete_records", topic.encode(), partition, before)
+        self._call("partition_delete_records", topic, partition, before)
 
     def publish(
         self,
@@ -185,10 +196,15 @@ class EmbeddedKafka(LocalService):
             consumer.close()
 
     @property
-    def _cluster(self) -> MockCluster:
-        if self._running is None:
+    def _running(self) -> Child:
+        if self._child is None:
             raise RuntimeError("Kafka is not running: start it, or use it in a with statement")
-        return self._running
+        return self._child
+
+    def _call(self, function: str, *arguments: str | int) -> None:
+        refused = self._running.ask(json.dumps([function, *arguments]))
+        if refused:
+            raise ValueError(f"Kafka refuses {function.replace('_', ' ')}: {refused}")
 
     def _producing(self) -> Any:
         with self._lock:
