@@ -27,7 +27,7 @@ from bench import (
     transitions,
 )
 from bench.rounds import Figures
-from eventmill.model import record
+from eventmill.record import record
 
 
 class Measure(Protocol):

@@ -15,8 +15,9 @@ from bench.recording import Batch, RecordingEventLog
 from bench.rounds import Figures, alternate
 from bench.server import Server, serving
 from eventmill.executors.inline import InlineExecutor
-from eventmill.model import Payload, record
+from eventmill.model import Payload
 from eventmill.ports import Executor
+from eventmill.record import record
 from eventmill.runtime.starting import Start
 
 HANDLER: Final = "do_nothing"

@@ -8,6 +8,7 @@ from tempfile import TemporaryFile
 from typing import Final
 
 from eventmill.log.connection import sqlite_version
+from eventmill.runtime.interpreter import runs_compiled
 
 _BLOCK: Final = bytes(4_096)
 
@@ -20,6 +21,7 @@ def describe(folder: Path, *, quick: bool) -> dict[str, int | float | str]:
         "system": platform.platform(terse=True),
         "python": platform.python_version(),
         "sqlite": sqlite_version(),
+        "modules": "compiled" if runs_compiled() else "interpreted",
         "fsyncs_per_s": round(_fsyncs_per_second(folder, seconds=0.05 if quick else 1.0)),
     }
 

@@ -16,8 +16,9 @@ from typing import Any, Final, TypeAlias
 from aiokafka import AIOKafkaProducer
 
 from bench.server import HOME, Server, serving
-from eventmill.model import encode_json, record
+from eventmill.model import encode_json
 from eventmill.ports import Executor, Transaction
+from eventmill.record import record
 from eventmill.runtime.router import Router
 from eventmill.runtime.supervisor import Supervisor, Watch
 from eventmill.sensors.kafka.sensor import KafkaSensor

@@ -20,8 +20,9 @@ from bench.server import HOME, Server, serving
 from bench.sleepers import SkippingClock
 from eventmill.executors.inline import InlineExecutor
 from eventmill.machine.facts import TimeReached
-from eventmill.model import Payload, record
+from eventmill.model import Payload
 from eventmill.ports import Transaction
+from eventmill.record import record
 from eventmill.rows import ExecutionRow, Snapshot, StepRow
 from eventmill.runtime.starting import Start
 

@@ -13,9 +13,10 @@ from eventmill.arn import Home
 from eventmill.datasets.stored import StoredDatasets
 from eventmill.integrations.lambda_function import LambdaFunction
 from eventmill.log.sqlite import SqliteEventLog
-from eventmill.model import AWS_QUOTAS, Quotas, record
+from eventmill.model import AWS_QUOTAS, Quotas
 from eventmill.objects.filesystem import FilesystemObjectStore
 from eventmill.ports import Clock, Executor
+from eventmill.record import record
 from eventmill.runtime.catalog import Catalog, Machine
 from eventmill.runtime.clock import SystemClock
 from eventmill.runtime.engine import Engine

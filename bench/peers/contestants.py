@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from bench.peers.works import ALONE, CHAIN3, FAN_OUT, RECOVER
-from eventmill.model import record
+from eventmill.record import record
 
 
 @record

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from typing import Final
 
-from eventmill.model import record
+from eventmill.record import record
 
 FOLDER: Final = Path(__file__).resolve().parents[2] / "build" / "peers"
 

@@ -3,7 +3,7 @@
 import re
 from typing import Final
 
-from eventmill.model import record
+from eventmill.record import record
 
 _NAME: Final = re.compile(
     r"[^\s<>{}\[\]?*\"#%\\^|~`$&,;:/\x00-\x1f\x7f-\x9f\ufffe\uffff\ud800-\udfff\U0010ffff]{1,80}"

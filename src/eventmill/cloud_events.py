@@ -15,7 +15,8 @@ from typing import Final
 
 from eventmill.events import TriggerEvent
 from eventmill.instant import format_instant, parse_instant
-from eventmill.model import Json, decode_json, record
+from eventmill.model import Json, decode_json
+from eventmill.record import record
 
 STRUCTURED: Final = "application/cloudevents+json"
 BATCH: Final = "application/cloudevents-batch+json"

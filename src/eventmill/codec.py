@@ -29,15 +29,8 @@ from eventmill.machine.facts import (
     TimeReached,
 )
 from eventmill.machine.history import DETAILS_KEY, PAYLOAD_FIELDS, Details, HistoryEvent
-from eventmill.model import (
-    LARGE_BYTES_MIN,
-    Enveloped,
-    Json,
-    Payload,
-    Payloads,
-    encode_json,
-    record,
-)
+from eventmill.model import LARGE_BYTES_MIN, Enveloped, Json, Payload, Payloads, encode_json
+from eventmill.record import record
 
 _StoredEvent = tuple[int, int, str, int, dict[str, msgspec.Raw] | None, dict[str, Any] | None]
 _Reference = tuple[int, str, str, str, str]

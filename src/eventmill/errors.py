@@ -21,13 +21,15 @@
     ├── SettingsError                    bad configuration, at start only
     └── ReplayMismatch                   the stored history and the machine disagree
 
-The author's failures are data (`eventmill.model.Failure`); our own mistakes are assertions.
+The author's failures are data (`eventmill.model.Failure`), which `AuthorError` carries inside the
+machine; our own mistakes are assertions.
 """
 
 from collections.abc import Sequence
 from typing import ClassVar
 
-from eventmill.model import record
+from eventmill.model import Failure
+from eventmill.record import record
 
 
 @record
@@ -49,6 +51,28 @@ class Diagnostic:
 
 class EventmillError(Exception):
     """The root of all errors raised on purpose; the message is for the user."""
+
+
+class AuthorError(Exception):
+    """Carries a `Failure` from an expression up to the machine, which turns it into events.
+
+    `located` says whether AWS puts "An error occurred while executing the state …" before the
+    cause. `location` names the field whose evaluation failed, where AWS writes an EvaluationFailed
+    event about it. It never leaves the machine.
+    """
+
+    def __init__(
+        self,
+        error: str,
+        cause: str | None = None,
+        *,
+        located: bool = True,
+        location: str | None = None,
+    ) -> None:
+        super().__init__(error, cause)
+        self.failure = Failure(error=error, cause=cause)
+        self.located = located
+        self.location = location
 
 
 class ServiceError(EventmillError):

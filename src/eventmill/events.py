@@ -3,7 +3,8 @@
 from typing import Final
 
 from eventmill.instant import format_instant
-from eventmill.model import Json, record
+from eventmill.model import Json
+from eventmill.record import record
 
 AGAIN: Final = ".again-"
 """Stands in the id of an event that was sent again, after the id of the first one."""

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from typing import Any, Final, TypeVar, overload
 
-from eventmill.model import record
+from eventmill.record import record
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 

@@ -4,26 +4,14 @@ Knows nothing of states, executions or storage.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from hashlib import sha256
-from typing import Final, TypeAlias, TypeVar, dataclass_transform
+from typing import Final, TypeAlias, Union
 
 import msgspec
 
-Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
+from eventmill.record import record
 
-_T = TypeVar("_T")
-
-
-@dataclass_transform(frozen_default=True, kw_only_default=True)
-def record(cls: type[_T]) -> type[_T]:
-    """Declare an immutable value: slotted, keyword-only, equal by content.
-
-    The type checker forbids to change one. At run time nothing does: a frozen dataclass sets every
-    field by a call, which was a tenth of all the work of an execution.
-    """
-    return dataclass(unsafe_hash=True, slots=True, kw_only=True)(cls)
-
+Json: TypeAlias = Union[bool, int, float, str, "list[Json]", "dict[str, Json]", None]
 
 _encode: Final[Callable[[object], bytes]] = msgspec.json.Encoder().encode
 _decode: Final[Callable[[bytes | str], Json]] = msgspec.json.Decoder().decode
@@ -55,6 +43,18 @@ def pointer_steps(pointer: str) -> list[str]:
     return [step.replace("~1", "/").replace("~0", "~") for step in pointer.split("/")[1:]]
 
 
+class _Absent:
+    """The type of `ABSENT`, which stands for "no value at all" where null is a value."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "ABSENT"
+
+
+ABSENT: Final = _Absent()
+
+
 class Payload:
     """A JSON document that is text, value or both; each is made from the other when first asked.
 
@@ -69,36 +69,31 @@ class Payload:
     _digest: str
     _is_compact: bool
 
-    def __init__(self, text: bytes) -> None:
-        """Hold `text`, which must be a valid JSON document in UTF-8; it is not checked here."""
-        self._text: bytes | None = text
-        self._value: Json | _Absent = ABSENT
-
-    @classmethod
-    def of(cls, value: Json) -> "Payload":
-        """The payload of a value; its text is compact and made when first asked for."""
-        self = cls.__new__(cls)
-        self._text = None
+    def __init__(self, text: bytes | None, value: "Json | _Absent" = ABSENT) -> None:
+        """Hold `text`, a valid JSON document in UTF-8, or `value`, or both; nothing is checked."""
+        self._text = text
         self._value = value
-        return self
 
-    @classmethod
-    def parse(cls, text: bytes) -> "Payload":
+    @staticmethod
+    def of(value: Json) -> "Payload":
+        """The payload of a value; its text is compact and made when first asked for."""
+        return Payload(None, value)
+
+    @staticmethod
+    def parse(text: bytes) -> "Payload":
         """The payload of a text from outside.
 
         Raises:
             ValueError: `text` is not JSON.
         """
-        self = cls(text)
-        self._value = decode_json(text)
-        return self
+        return Payload(text, decode_json(text))
 
-    @classmethod
-    def compact(cls, text: bytes) -> "Payload":
+    @staticmethod
+    def compact(text: bytes) -> "Payload":
         """The payload of a text that `encode_json` has written."""
-        self = cls(text)
-        self._is_compact = True
-        return self
+        payload = Payload(text)
+        payload._is_compact = True
+        return payload
 
     @property
     def text(self) -> bytes:
@@ -172,8 +167,7 @@ class Enveloped(Payload):
         self, before: bytes, inner: Payload, after: bytes, name: str | None = None
     ) -> None:
         """Hold `before`, the text of `inner`, and `after`, which must be valid JSON together."""
-        self._text = None
-        self._value = ABSENT
+        super().__init__(None)
         self.before = before
         self.inner = inner
         self.after = after
@@ -238,17 +232,6 @@ def payload_with(value: Json, part: Payload) -> Payload:
     return made
 
 
-class _Absent:
-    """The type of `ABSENT`, which stands for "no value at all" where null is a value."""
-
-    __slots__ = ()
-
-    def __repr__(self) -> str:
-        return "ABSENT"
-
-
-ABSENT: Final = _Absent()
-
 EMPTY_OBJECT: Final = Payload(b"{}")
 
 
@@ -258,28 +241,6 @@ class Failure:
 
     error: str | None = None
     cause: str | None = None
-
-
-class AuthorError(Exception):
-    """Carries a `Failure` from an expression up to the machine, which turns it into events.
-
-    `located` says whether AWS puts "An error occurred while executing the state …" before the
-    cause. `location` names the field whose evaluation failed, where AWS writes an EvaluationFailed
-    event about it. It never leaves the machine.
-    """
-
-    def __init__(
-        self,
-        error: str,
-        cause: str | None = None,
-        *,
-        located: bool = True,
-        location: str | None = None,
-    ) -> None:
-        super().__init__(error, cause)
-        self.failure = Failure(error=error, cause=cause)
-        self.located = located
-        self.location = location
 
 
 @record

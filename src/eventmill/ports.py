@@ -17,7 +17,8 @@ from typing import Protocol, TypeAlias, runtime_checkable
 
 from eventmill.events import TriggerEvent
 from eventmill.machine.map_run import Item, Reading, Writing
-from eventmill.model import Payload, record
+from eventmill.model import Payload
+from eventmill.record import record
 from eventmill.rows import (
     ChildHistory,
     ChildResult,

@@ -6,7 +6,8 @@
 from collections.abc import Mapping, Sequence
 
 from eventmill.events import TriggerEvent
-from eventmill.model import Payload, Payloads, record
+from eventmill.model import Payload, Payloads
+from eventmill.record import record
 
 
 @record

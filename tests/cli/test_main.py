@@ -10,6 +10,7 @@ import pytest
 from eventmill import __version__
 from eventmill.cli import failures
 from eventmill.cli.main import COMMANDS, eventmill
+from eventmill.machine import decision
 from tests.cli.conftest import Run
 
 # Whatever a call of `fail` raises, what the user must see of it, and the exit code.
@@ -97,6 +98,8 @@ def test_versions_in_json(run: Run) -> None:
 
     assert f'"eventmill": "{__version__}"' in result.stdout
     assert '"sqlite": "3.' in result.stdout
+    kind = "interpreted" if decision.__file__.endswith(".py") else "compiled"
+    assert f'"modules": "{kind}"' in result.stdout
 
 
 def test_a_command_that_does_not_exist_is_a_usage_error_with_the_nearest_one(run: Run) -> None:

@@ -31,8 +31,8 @@ from eventmill.errors import EventmillError, ExecutionAlreadyExists, LogUnavaila
 from eventmill.events import TriggerEvent
 from eventmill.faults import POINTS, set_hook
 from eventmill.log import database
-from eventmill.runtime import engine
 from eventmill.runtime import system as wiring
+from eventmill.runtime.engine import Engine
 from eventmill.runtime.project import load_project
 from eventmill.runtime.settings import SETTINGS_FILE, load_settings
 from eventmill.runtime.snapshots import SnapshotRule
@@ -45,7 +45,10 @@ EXECUTIONS_PER_SECOND: Final = 50  # at least, when there are so many that they 
 LOOK_SECONDS: Final = 0.01
 CHECKPOINT_PAGES: Final = 50  # so few that this little work passes checkpoints
 # So cheap that executions with a few events have snapshots, and go on from them after a crash.
-EAGER: Final = partial(SnapshotRule, leaving_us=0, staying_us=60, snapshot_us=0, snapshot_byte_us=0)
+EAGER: Final = partial(
+    Engine,
+    snapshot_rule=SnapshotRule(leaving_us=0, staying_us=60, snapshot_us=0, snapshot_byte_us=0),
+)
 READY: Final = "ready"  # a file in the project that says that the server was ready
 REFUSED: Final = 3
 
@@ -225,7 +228,7 @@ def carry_out(order: dict[str, Any]) -> int:
         with (
             patch.object(wiring, "SystemClock", lambda: FastClock(epoch_ms)),
             patch.object(database, "_CHECKPOINT_PAGES", CHECKPOINT_PAGES),
-            patch.object(engine, "SnapshotRule", EAGER),
+            patch.object(wiring, "Engine", EAGER),
         ):
             executions = order["executions"]
             asyncio.run(run(project) if executions is None else run_until(project, executions))

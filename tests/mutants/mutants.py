@@ -5,7 +5,7 @@ Each is one edit. They are few and chosen: what durability hangs on, where one w
 
 from typing import Final
 
-from eventmill.model import record
+from eventmill.record import record
 
 # The simulation, up to the first seed that fails.
 SIMULATION: Final = ("-m", "tests.simulation", "--stop", "--count", "400")

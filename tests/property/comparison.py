@@ -5,6 +5,7 @@ from typing import Any, Final
 
 from eventmill.machine.execution import Execution, Frame, RunningTask
 from eventmill.model import Payload
+from tests.attributes import attribute_names
 
 # The instant of a decision is no part of the history; the items of a Map are a cache; the timers
 # and the tasks cut off are compared by what they mean.
@@ -16,11 +17,15 @@ _BY_ID: Final = frozenset({"parent", "frames", "tasks"})
 def described(execution: Execution) -> dict[str, str]:
     """Each attribute of the execution and of its frames, by a path to it."""
     found: dict[str, str] = {}
-    _add(found, "execution", vars(execution))
+    _add(found, "execution", _attributes(execution))
     for id, frame in execution.frames.items():
-        _add(found, f"frame {id}", {name: getattr(frame, name) for name in Frame.__slots__})
+        _add(found, f"frame {id}", _attributes(frame))
     found["next due"] = repr(execution.next_due_ms())
     return found
+
+
+def _attributes(value: object) -> dict[str, Any]:
+    return {name: getattr(value, name) for name in attribute_names(value)}
 
 
 def differences(one: Execution, other: Execution) -> dict[str, tuple[str | None, str | None]]:
@@ -52,7 +57,7 @@ def _text(value: Any) -> str:
     if isinstance(value, Frame):
         return f"frame {value.id}"
     if isinstance(value, RunningTask):
-        return _text({name: getattr(value, name) for name in RunningTask.__slots__})
+        return _text(_attributes(value))
     if isinstance(value, dict):
         return "{" + ", ".join(f"{key!r}: {_text(each)}" for key, each in value.items()) + "}"
     if isinstance(value, list):

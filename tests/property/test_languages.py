@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from eventmill.asl.parser import check, parse
 from eventmill.asl.positions import position_of
-from eventmill.errors import InvalidDefinition
+from eventmill.errors import AuthorError, InvalidDefinition
 from eventmill.machine.execution import RUNNING
-from eventmill.model import AuthorError, Json, Payload, Quotas, decode_json, encode_json
+from eventmill.model import Json, Payload, Quotas, decode_json, encode_json
 from eventmill.query.environment import Environment
 from eventmill.query.intrinsics import compile_intrinsic
 from eventmill.query.jsonata import compile_query, compile_query_template

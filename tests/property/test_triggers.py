@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 
 from eventmill.arn import is_name
+from eventmill.errors import AuthorError
 from eventmill.events import TriggerEvent
-from eventmill.model import AuthorError, decode_json
+from eventmill.model import decode_json
 from eventmill.patterns.compiler import compile_pattern
 from eventmill.patterns.matcher import Matcher
 from eventmill.triggers.trigger import InvalidTrigger, Trigger, parse_trigger

@@ -120,12 +120,16 @@ class Life:
 
 @asynccontextmanager
 async def living(
-    log: MemoryEventLog, *triggers: Trigger, hops_max: int = 16, publishes: bool = True
+    log: MemoryEventLog,
+    *triggers: Trigger,
+    hops_max: int = 16,
+    in_memory_max: int = 1_000,
+    publishes: bool = True,
 ) -> AsyncIterator[Life]:
     clock = VirtualClock(1_000_000)
     listeners = Listeners(triggers)
     changes = StatusChanges(listeners, Home())
-    outbox = Outbox(log, clock, changes, hops_max=hops_max)
+    outbox = Outbox(log, clock, changes, hops_max=hops_max, in_memory_max=in_memory_max)
     world = World(log, clock, {}, MACHINES, outbox=outbox if changes else None)
     async with world:
         router = Router(log, world.engine, world.catalog, listeners)
@@ -376,11 +380,10 @@ async def test_a_disk_that_refuses_makes_the_bus_wait() -> None:
         assert len(await life.executions("two")) == 1
 
 
-async def test_more_than_memory_holds_is_read_from_the_log(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("eventmill.runtime.outbox._IN_MEMORY_MAX", 3)
-    monkeypatch.setattr("eventmill.runtime.outbox._AT_ONCE", 2)
+async def test_more_than_memory_holds_is_read_from_the_log() -> None:
     log = MemoryEventLog()
-    async with living(log, on_status("a", "two", "one", "SUCCEEDED")) as life:
+    trigger = on_status("a", "two", "one", "SUCCEEDED")
+    async with living(log, trigger, in_memory_max=3) as life:
         await asyncio.gather(*(life.world.start("one", f"n{number}") for number in range(20)))
         for _ in range(10):
             await settled()
@@ -388,10 +391,7 @@ async def test_more_than_memory_holds_is_read_from_the_log(monkeypatch: pytest.M
         assert await log.sensor_state(BUS) == {}
 
 
-async def test_marks_of_the_last_server_are_read_as_there_is_room(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr("eventmill.runtime.outbox._IN_MEMORY_MAX", 3)
+async def test_marks_of_the_last_server_are_read_as_there_is_room() -> None:
     log, trigger = MemoryEventLog(), on_status("a", "two", "one", "SUCCEEDED")
     async with living(log, trigger, publishes=False) as life:
         await asyncio.gather(*(life.world.start("one", f"n{number}") for number in range(20)))
@@ -402,7 +402,8 @@ async def test_marks_of_the_last_server_are_read_as_there_is_room(
         await log.commit(Transaction(sensor_state={(BUS, delivery.event.id): None}))
 
     clock = VirtualClock(0)
-    outbox = Outbox(log, clock, StatusChanges(Listeners([trigger]), Home()), hops_max=16)
+    changes = StatusChanges(Listeners([trigger]), Home())
+    outbox = Outbox(log, clock, changes, hops_max=16, in_memory_max=3)
     running = asyncio.ensure_future(outbox.run(put))
     for _ in range(5):
         await settled()

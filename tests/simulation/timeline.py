@@ -5,7 +5,7 @@ from collections.abc import Callable
 from random import Random
 from typing import Final
 
-from eventmill.model import record
+from eventmill.record import record
 from eventmill.rehearsal.clock import VirtualClock
 
 BEGIN_MS: Final = 1_800_000_000_000

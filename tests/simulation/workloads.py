@@ -6,7 +6,8 @@ from random import Random
 from typing import Any, Final
 
 from eventmill.events import TriggerEvent
-from eventmill.model import Json, record
+from eventmill.model import Json
+from eventmill.record import record
 from eventmill.triggers.trigger import Trigger, parse_trigger
 from tests.simulation.definitions import CALLBACK, CATCH, FUNCTION, PATIENT, Definition, drawn
 

@@ -16,6 +16,7 @@ PACKAGE: Final = "src/eventmill/"
 # From the inside out. A module may import from the layers before its own and from its own package;
 # the packages of one layer never import each other.
 LAYERS: Final = (
+    ("record",),
     ("instant", "model", "faults"),
     ("errors", "events", "arn", "handler"),
     ("query", "cloud_events"),

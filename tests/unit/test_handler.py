@@ -84,7 +84,7 @@ def test_importing_eventmill_imports_no_engine() -> None:
     assert {name for name in printed if name.startswith("eventmill")} == {
         "eventmill",
         "eventmill.handler",
-        "eventmill.model",
+        "eventmill.record",
     }
     assert not {"asyncio", "socket", "subprocess"} & set(printed)
     assert eventmill.handler is handler

@@ -32,7 +32,7 @@ from eventmill.api.origin import is_ours
 from eventmill.api.sensors import METRICS_CONTENT_TYPE, metrics, sensors
 from eventmill.api.step_functions import call
 from eventmill.errors import LogUnavailable, ServiceError
-from eventmill.model import record
+from eventmill.record import record
 from eventmill.runtime.signatures import Signatures
 from eventmill.runtime.system import System
 

@@ -8,7 +8,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final, TypeAlias
 
 from eventmill.api.errors import ConstraintViolation, SerializationException
-from eventmill.model import Json, record
+from eventmill.model import Json
+from eventmill.record import record
 
 # A value that is longer is cut in messages.
 _SHOWN_MAX: Final = 2_048

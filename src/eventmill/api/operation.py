@@ -5,7 +5,8 @@ from typing import Any, TypeAlias
 
 from eventmill.api.constraints import Members
 from eventmill.api.structures import Structures
-from eventmill.model import Json, record
+from eventmill.model import Json
+from eventmill.record import record
 from eventmill.runtime.system import System
 
 Request: TypeAlias = Mapping[str, Any]

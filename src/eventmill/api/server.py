@@ -13,7 +13,7 @@ import uvicorn
 
 from eventmill.api.app import application
 from eventmill.errors import SettingsError
-from eventmill.model import record
+from eventmill.record import record
 from eventmill.runtime.system import System
 
 # How long requests under way may go on when the server stops.

@@ -5,7 +5,8 @@ from typing import Any, TypeAlias
 
 from eventmill.api.constraints import Members, checked
 from eventmill.api.errors import SerializationException
-from eventmill.model import Json, record
+from eventmill.model import Json
+from eventmill.record import record
 
 
 @record

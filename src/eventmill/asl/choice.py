@@ -13,10 +13,12 @@ from eventmill.asl.fields import Fields, did_you_mean
 from eventmill.asl.grammar import JSONATA
 from eventmill.asl.query_results import unexpected
 from eventmill.asl.syntax import Condition
+from eventmill.errors import AuthorError
 from eventmill.instant import parse_instant
-from eventmill.model import AuthorError, Json, record
+from eventmill.model import Json
 from eventmill.query.environment import Environment
 from eventmill.query.jsonpath import Path, PathNotFound
+from eventmill.record import record
 
 Comparable: TypeAlias = bool | int | float | str | bytes
 

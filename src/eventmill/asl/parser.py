@@ -16,7 +16,8 @@ from eventmill.asl.syntax import StateMachine
 from eventmill.asl.validator import validate
 from eventmill.asl.variables import check_variables
 from eventmill.errors import Diagnostic, InvalidDefinition
-from eventmill.model import AWS_QUOTAS, Json, Quotas, record
+from eventmill.model import AWS_QUOTAS, Json, Quotas
+from eventmill.record import record
 
 STANDARD: Final[MachineType] = "STANDARD"
 _NO_LIMIT: Final = Quotas(definition_bytes_max=2**63)

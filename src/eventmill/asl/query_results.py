@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from typing import Final
 
 from eventmill.asl.error_names import QUERY_EVALUATION_ERROR
-from eventmill.model import AuthorError, Json, encode_json
+from eventmill.errors import AuthorError
+from eventmill.model import Json, encode_json
 from eventmill.query.environment import Environment
 from eventmill.query.jsonata import Query
 

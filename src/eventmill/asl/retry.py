@@ -4,10 +4,10 @@ from collections.abc import Iterable
 from typing import Literal, TypeVar
 
 from eventmill.asl.error_names import ALL, HEARTBEAT_TIMEOUT, RUNTIME, TASK_FAILED, TIMEOUT
-from eventmill.model import record
 from eventmill.query.jsonata import QueryTemplate
 from eventmill.query.jsonpath import ReferencePath
 from eventmill.query.template import Template
+from eventmill.record import record
 
 
 @record

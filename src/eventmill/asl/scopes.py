@@ -6,7 +6,8 @@ Reads the raw document, so that it finds them even when the states themselves ha
 from collections.abc import Iterator
 
 from eventmill.asl.report import Place
-from eventmill.model import Json, record
+from eventmill.model import Json
+from eventmill.record import record
 
 
 @record

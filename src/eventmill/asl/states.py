@@ -15,10 +15,11 @@ from eventmill.asl.error_handling import compile_catchers, compile_retriers
 from eventmill.asl.fields import Fields, members, object_at
 from eventmill.asl.grammar import JSONATA, JSONPATH, OF_INPUT, OF_RESULT
 from eventmill.asl.resource import MachineType, Refused, read_resource, what_lacks
-from eventmill.model import Payload, record
+from eventmill.model import Payload
 from eventmill.query.jsonata import Query, QueryTemplate
 from eventmill.query.jsonpath import Path, compile_path
 from eventmill.query.template import Template
+from eventmill.record import record
 
 _S = TypeVar("_S")
 

@@ -15,11 +15,12 @@ from collections.abc import Callable, Mapping
 from typing import Final, Literal, TypeAlias
 
 from eventmill.asl.retry import Catcher, Retrier
-from eventmill.model import Payload, record
+from eventmill.model import Payload
 from eventmill.query.environment import Environment
 from eventmill.query.jsonata import Query, QueryTemplate
 from eventmill.query.jsonpath import Path, ReferencePath
 from eventmill.query.template import Template
+from eventmill.record import record
 
 TASK_TIMEOUT_SECONDS_DEFAULT: Final = 99_999_999
 

@@ -9,7 +9,8 @@ from eventmill.asl.fields import did_you_mean
 from eventmill.asl.grammar import TERMINAL_TYPES
 from eventmill.asl.report import Place, Report
 from eventmill.asl.scopes import Scope, scopes_of, ways_of
-from eventmill.model import Json, record
+from eventmill.model import Json
+from eventmill.record import record
 
 STATE_NAME_LENGTH_MAX = 80
 

@@ -11,8 +11,9 @@ from eventmill.asl.fields import members, texts
 from eventmill.asl.grammar import JSONATA, OF_ERROR, OF_RESULT
 from eventmill.asl.report import Place, Report
 from eventmill.asl.scopes import Scope, scopes_of, ways_of
-from eventmill.model import Json, record
+from eventmill.model import Json
 from eventmill.query.jsonata import compile_query, is_query
+from eventmill.record import record
 
 NAME_LENGTH_MAX: Final = 80
 RESERVED_NAME: Final = "states"

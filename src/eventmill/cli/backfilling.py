@@ -10,7 +10,8 @@ from typing import Final
 
 from eventmill.arn import Home
 from eventmill.cli.client import Client, OperationFailed
-from eventmill.model import Json, record
+from eventmill.model import Json
+from eventmill.record import record
 from eventmill.sensors.schedule import scheduled_event
 from eventmill.triggers.schedule import ScheduleSource
 from eventmill.triggers.trigger import Trigger

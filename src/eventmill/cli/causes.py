@@ -8,11 +8,13 @@ says so.
 from collections.abc import AsyncIterator, Iterable, Sequence
 from typing import Final
 
+from eventmill.errors import AuthorError
 from eventmill.events import AGAIN, TriggerEvent
 from eventmill.instant import format_instant
-from eventmill.model import AuthorError, Json, record
+from eventmill.model import Json
 from eventmill.patterns.explanation import explain
 from eventmill.ports import EventLog
+from eventmill.record import record
 from eventmill.rows import DeliveryRow, ExecutionRow, InboxEvent, MapRunRow
 from eventmill.runtime.outbox import BUS
 from eventmill.runtime.overlap import skipped

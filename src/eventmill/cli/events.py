@@ -8,9 +8,10 @@ from eventmill.cli.tables import Column, Fields, Line, Part, Table, status_colou
 from eventmill.cli.texts import local_time, printable, short_json
 from eventmill.events import AGAIN
 from eventmill.instant import format_instant
-from eventmill.model import Json, record
+from eventmill.model import Json
 from eventmill.patterns.matcher import Matcher
 from eventmill.ports import EventLog
+from eventmill.record import record
 from eventmill.rows import ExecutionRow, InboxEvent
 
 _PAGE: Final = 500

@@ -13,8 +13,8 @@ from eventmill.cli.failures import Refused
 from eventmill.errors import ExecutionDoesNotExist, LogDamaged
 from eventmill.log.sqlite import SqliteEventLog
 from eventmill.machine.execution import Execution, Identity
-from eventmill.model import record
 from eventmill.ports import EventLog
+from eventmill.record import record
 from eventmill.rows import ExecutionRow, Snapshot, StepRow
 from eventmill.runtime.project import workflow_files, workflow_name
 from eventmill.runtime.replay import replay

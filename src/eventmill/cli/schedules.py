@@ -5,7 +5,7 @@ import asyncio
 from eventmill.cli.failures import Refused
 from eventmill.cli.recorded import reading
 from eventmill.errors import LogError
-from eventmill.model import record
+from eventmill.record import record
 from eventmill.runtime.project import load_project
 from eventmill.runtime.settings import Settings
 from eventmill.schedules.schedule import Schedule

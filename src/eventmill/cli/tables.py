@@ -12,7 +12,7 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from eventmill.cli.output import is_terminal, write_line
-from eventmill.model import record
+from eventmill.record import record
 
 STATUS_COLOURS: Final = {
     "RUNNING": "cyan",

@@ -11,7 +11,8 @@ from typing import Final
 
 from eventmill.asl.error_names import ITEM_READER_FAILED
 from eventmill.datasets.content import ITEM_BYTES_MAX
-from eventmill.model import AuthorError, Json, decode_json, pointer_steps
+from eventmill.errors import AuthorError
+from eventmill.model import Json, decode_json, pointer_steps
 
 _BLANKS: Final = re.compile(rb"[ \t\r\n]*+")
 _SCALAR: Final = re.compile(rb"[^\s,:\[\]{}\"]*+")

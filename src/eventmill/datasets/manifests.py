@@ -8,7 +8,7 @@ import msgspec
 
 from eventmill.datasets.content import whole
 from eventmill.datasets.delimited import csv_rows
-from eventmill.model import record
+from eventmill.record import record
 
 _MANIFEST_BYTES_MAX: Final = 64 * 1024 * 1024
 _BUCKET_ARN: Final = "arn:aws:s3:::"

@@ -10,9 +10,9 @@ from eventmill.datasets.json_document import json_entries
 from eventmill.datasets.lines import json_lines
 from eventmill.datasets.manifests import read_inventory, read_uris
 from eventmill.datasets.parquet import parquet_items
-from eventmill.errors import ObjectStoreError
+from eventmill.errors import AuthorError, ObjectStoreError
 from eventmill.machine.map_run import Item, Reading
-from eventmill.model import AuthorError, Json
+from eventmill.model import Json
 from eventmill.ports import ObjectStore, StoredObject
 
 MAX_ITEMS: Final = 100_000_000  # AWS reads no more, whatever MaxItems says

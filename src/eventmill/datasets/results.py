@@ -8,9 +8,9 @@ from typing import IO, Final
 
 from eventmill.asl.error_names import DATA_LIMIT_EXCEEDED, RESULT_WRITER_FAILED
 from eventmill.datasets.records import transformed_result
-from eventmill.errors import ObjectStoreError
+from eventmill.errors import AuthorError, ObjectStoreError
 from eventmill.machine.map_run import Writing
-from eventmill.model import AuthorError, Json, Payload, encode_json
+from eventmill.model import Json, Payload, encode_json
 from eventmill.ports import ObjectStore
 from eventmill.rows import ChildResult
 

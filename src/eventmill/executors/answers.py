@@ -93,17 +93,17 @@ def returned(invocation: Invocation, value: object, bytes_max: int = RESPONSE_BY
     return Returned(output=payload)
 
 
-def raised(invocation: Invocation, error: BaseException, *, own_file: str) -> Raised:
+def raised(invocation: Invocation, error: BaseException, *, own_module: str) -> Raised:
     """The answer for an exception that came out of a handler.
 
-    Frames of `own_file` at the outer end of the traceback, which lead to the handler, are left
+    Frames of `own_module` at the outer end of the traceback, which lead to the handler, are left
     out. `SystemExit` and `KeyboardInterrupt` end the runtime in Lambda, and read the same here.
     """
     if isinstance(error, SystemExit):
         return exited(invocation, _exit_status(error))
     if isinstance(error, KeyboardInterrupt):
         return exited(invocation, -signal.SIGINT)
-    frames = _user_frames(error.__traceback__, own_file)
+    frames = _user_frames(error.__traceback__, own_module)
     # Tuples are formatted without the markers under the code, which Lambda does not have.
     trace = traceback.format_list(
         [(at.filename, at.lineno or 0, at.name, at.line) for at in frames]
@@ -215,11 +215,10 @@ def _exit_message(invocation: Invocation, status: int) -> str:
     return f"RequestId: {_request_id(invocation)} Error: {reason}"
 
 
-def _user_frames(trace: TracebackType | None, own_file: str) -> traceback.StackSummary:
-    frames = traceback.extract_tb(trace)
-    while frames and frames[0].filename == own_file:
-        del frames[0]
-    return frames
+def _user_frames(trace: TracebackType | None, own_module: str) -> traceback.StackSummary:
+    while trace is not None and trace.tb_frame.f_globals.get("__name__") == own_module:
+        trace = trace.tb_next
+    return traceback.extract_tb(trace)
 
 
 def _message(error: BaseException) -> str:

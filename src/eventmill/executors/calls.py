@@ -21,8 +21,9 @@ from eventmill.executors.deadlines import Deadlines
 from eventmill.executors.threads import Threads
 from eventmill.faults import point
 from eventmill.handler import HandlerContext
-from eventmill.model import decode_json, record
+from eventmill.model import decode_json
 from eventmill.ports import Answer, Invocation, Raised
+from eventmill.record import record
 
 _BEAT_SECONDS: Final = 0.1
 
@@ -213,7 +214,7 @@ class Calls:
             point("after-handler")
             answer = returned(call.invocation, result, self._response_bytes_max)
         except BaseException as error:  # SystemExit in a handler must not end the server
-            answer = raised(call.invocation, error, own_file=__file__)
+            answer = raised(call.invocation, error, own_module=__name__)
         self._end(call, answer)
 
     def _start_thread(self, call: Call, function: HandlerFunction) -> None:
@@ -234,7 +235,7 @@ class Calls:
                     return
                 answer = returned(call.invocation, result, self._response_bytes_max)
             except BaseException as error:  # it would end the thread without an answer
-                answer = raised(call.invocation, error, own_file=__file__)
+                answer = raised(call.invocation, error, own_module=__name__)
             self._call_soon(self._end, call, answer)
 
         scope = contextvars.copy_context()

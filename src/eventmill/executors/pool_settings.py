@@ -6,7 +6,7 @@ from typing import Final
 
 from eventmill.errors import SettingsError
 from eventmill.executors.answers import RESPONSE_BYTES_MAX
-from eventmill.model import record
+from eventmill.record import record
 
 # What programs need to find their files, their language and their certificates; no secrets.
 _ENVIRONMENT_ALLOWED: Final = frozenset(

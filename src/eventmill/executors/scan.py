@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Final, TypeAlias
 
 from eventmill.handler import is_concurrency
-from eventmill.model import record
+from eventmill.record import record
 
 _ENTRY_POINTS: Final = ("lambda_handler", "handler")
 

@@ -11,7 +11,7 @@ from typing import Final
 
 from eventmill.graph.drawing import Point
 from eventmill.graph.net import Edge, Net, Size
-from eventmill.model import record
+from eventmill.record import record
 
 _GAP: Final = 34.0
 _LABEL_GAP: Final = 20.0

@@ -11,7 +11,7 @@ from typing import Final, Literal, TypeAlias
 
 from eventmill.machine.execution import ROOT
 from eventmill.machine.history import RETRY_SCHEDULED, HistoryEvent
-from eventmill.model import record
+from eventmill.record import record
 
 Status: TypeAlias = Literal[
     "running", "failed", "caught", "aborted", "retried", "succeeded", "unreached"

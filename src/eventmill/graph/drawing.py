@@ -5,7 +5,7 @@ All lengths are in pixels at scale 1; x grows to the right, y downwards, from th
 
 from typing import Literal, TypeAlias
 
-from eventmill.model import record
+from eventmill.record import record
 
 Point: TypeAlias = tuple[float, float]
 

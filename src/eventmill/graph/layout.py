@@ -12,7 +12,7 @@ from eventmill.graph.drawing import Box, Drawing, Label, Lane, Line, Point, Rect
 from eventmill.graph.lettering import fitted, text_width
 from eventmill.graph.net import Edge, Size
 from eventmill.graph.outline import END, START, Node, Outline, Transition
-from eventmill.model import record
+from eventmill.record import record
 
 NAME_SIZE: Final = 13.0
 DETAIL_SIZE: Final = 11.0

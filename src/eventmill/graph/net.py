@@ -10,7 +10,7 @@ from typing import Final
 from eventmill.graph.alignment import Layered, aligned
 from eventmill.graph.layering import edges_back, layers, successors
 from eventmill.graph.ordering import ordered
-from eventmill.model import record
+from eventmill.record import record
 
 _NODE_MARGIN: Final = 28.0
 _BEND_MARGIN: Final = 14.0

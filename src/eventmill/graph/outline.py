@@ -9,7 +9,8 @@ from typing import Final
 
 from eventmill.graph.conditions import condition_text, expression_text
 from eventmill.graph.drawing import Kind
-from eventmill.model import Json, record
+from eventmill.model import Json
+from eventmill.record import record
 
 START: Final = "Start"
 END: Final = "End"

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from eventmill.asl.error_names import EXCEED_TOLERATED_FAILURE_THRESHOLD
 from eventmill.asl.syntax import Distribution, Map
-from eventmill.errors import ValidationException
+from eventmill.errors import AuthorError, ValidationException
 from eventmill.inspection.reader_data import read_items
 from eventmill.inspection.request import MockedResult, Request
 from eventmill.inspection.stages import show_input
@@ -14,7 +14,7 @@ from eventmill.machine.context import environment, item_surroundings, items_of, 
 from eventmill.machine.map_run import Batching, Item, Reading
 from eventmill.machine.numbers import max_concurrency
 from eventmill.machine.states import distributed_map
-from eventmill.model import AuthorError, Json, encode_json
+from eventmill.model import Json, encode_json
 
 
 def iterate(trial: Trial, state: Map, request: Request) -> None:

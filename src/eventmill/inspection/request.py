@@ -9,7 +9,8 @@ from typing import Final, Literal, TypeAlias
 
 from eventmill.errors import InvalidExecutionInput, ValidationException
 from eventmill.inspection.context_object import check_context_object
-from eventmill.model import Failure, Json, Payload, decode_json, record
+from eventmill.model import Failure, Json, Payload, decode_json
+from eventmill.record import record
 
 Level: TypeAlias = Literal["INFO", "DEBUG", "TRACE"]
 ValidationMode: TypeAlias = Literal["STRICT", "PRESENT", "NONE"]

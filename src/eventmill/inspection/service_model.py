@@ -11,7 +11,8 @@ from importlib.resources.abc import Traversable
 from typing import Any, Final
 
 from eventmill.asl.syntax import Resource
-from eventmill.model import decode_json, record
+from eventmill.model import decode_json
+from eventmill.record import record
 
 # Services whose name in a Resource is not that of their folder, hyphens and "service" left aside.
 _FOLDERS: Final[Mapping[str, str]] = {

@@ -8,13 +8,14 @@ from dataclasses import asdict, replace
 from secrets import randbits
 
 from eventmill.asl.syntax import Pass, State, StateMachine, Task
+from eventmill.errors import AuthorError
 from eventmill.inspection.request import Request
 from eventmill.machine import failing
 from eventmill.machine.context import WithContext
 from eventmill.machine.decision import Decision
 from eventmill.machine.execution import Identity
 from eventmill.machine.states import task
-from eventmill.model import AWS_QUOTAS, AuthorError, Failure, Json, Payload, Quotas, encode_json
+from eventmill.model import AWS_QUOTAS, Failure, Json, Payload, Quotas, encode_json
 
 _BEFORE = ""  # the state before the one under test: no state of an author has this name
 

@@ -24,7 +24,7 @@ from eventmill.log.comparison import Comparison
 from eventmill.log.connection import Error, refusal
 from eventmill.log.database import open_for_reading
 from eventmill.log.removal import decode_removal
-from eventmill.model import record
+from eventmill.record import record
 from eventmill.rows import Child, ExecutionRow
 
 _ROWS_PER_READ: Final = 1_000

@@ -16,7 +16,7 @@ from typing import Any, Final
 
 import msgspec
 
-from eventmill.model import record
+from eventmill.record import record
 
 NAMESPACE: Final = "eventmill.log"
 KIND: Final = "eventmill.kind"

@@ -29,7 +29,7 @@ from eventmill.log.backup import new_file
 from eventmill.log.connection import Error, refusal
 from eventmill.log.database import open_for_reading
 from eventmill.log.migrations import migrations
-from eventmill.model import record
+from eventmill.record import record
 
 _BUSY_TIMEOUT_MS: Final = 5_000
 _CODEC: Final = "deflate"  # the one that every reader of Avro knows

@@ -20,7 +20,7 @@ from hashlib import sha256
 from struct import Struct
 from typing import Final
 
-from eventmill.model import record
+from eventmill.record import record
 
 GENESIS: Final = bytes(32)
 EVENT_STEP: Final = 0  # the step as which events of the inbox are linked, of execution 0

@@ -22,7 +22,7 @@ from eventmill.errors import LogDamaged
 from eventmill.instant import format_instant, parse_instant
 from eventmill.log import queries
 from eventmill.log.writer import Writer
-from eventmill.model import record
+from eventmill.record import record
 
 _COLUMNS: Final = "position, hash, at_ms, events, executions, steps, key, signature"
 _LAST: Final = f"SELECT {_COLUMNS} FROM checkpoints ORDER BY position DESC LIMIT 1"

@@ -19,7 +19,7 @@ from eventmill.log.chain import Gap
 from eventmill.log.checkpoints import Sign, last_position, store_checkpoint
 from eventmill.log.statements import Bulk
 from eventmill.log.writer import Writer
-from eventmill.model import record
+from eventmill.record import record
 
 _GIVEN: Final = "(SELECT value FROM json_each(?))"
 _EXECUTIONS: Final = f"""

@@ -17,7 +17,7 @@ from eventmill.log.database import open_for_reading
 from eventmill.log.removal import Removed, remove
 from eventmill.log.sqlite import SqliteEventLog
 from eventmill.log.writer import Writer
-from eventmill.model import record
+from eventmill.record import record
 
 _T = TypeVar("_T")
 

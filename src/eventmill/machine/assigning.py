@@ -6,8 +6,9 @@ between states with variables" of the developer guide; the limits and their text
 
 from eventmill.asl.error_names import DATA_LIMIT_EXCEEDED
 from eventmill.asl.syntax import AnyTemplate
+from eventmill.errors import AuthorError
 from eventmill.machine.execution import Execution, Frame
-from eventmill.model import AuthorError, Json, Payload, encode_json
+from eventmill.model import Json, Payload, encode_json
 from eventmill.query.environment import Environment
 
 

@@ -5,7 +5,8 @@ from typing import TypeAlias
 
 from eventmill.asl.syntax import Resource
 from eventmill.machine.map_run import Batching, Item, Reading, Writing
-from eventmill.model import Payload, record
+from eventmill.model import Payload
+from eventmill.record import record
 
 
 @record

@@ -8,11 +8,12 @@ from collections.abc import Callable, Mapping
 from eventmill.asl.error_names import QUERY_EVALUATION_ERROR, REFERENCE_PATH_CONFLICT, RUNTIME
 from eventmill.asl.query_results import unexpected
 from eventmill.asl.syntax import Map, Parallel, StateMachine, Task
+from eventmill.errors import AuthorError
 from eventmill.instant import format_instant
 from eventmill.machine.execution import Execution, Frame, Identity
 from eventmill.machine.randomness import draws
 from eventmill.machine.tokens import task_token
-from eventmill.model import EMPTY_OBJECT, AuthorError, Json, Payload, encode_json
+from eventmill.model import EMPTY_OBJECT, Json, Payload, encode_json
 from eventmill.query.environment import Environment
 from eventmill.query.jsonata import QueryTemplate
 from eventmill.query.jsonpath import Path, PathNotFound

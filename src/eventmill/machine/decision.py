@@ -4,9 +4,10 @@ from collections import deque
 from typing import Final
 
 from eventmill.asl.error_names import DATA_LIMIT_EXCEEDED
+from eventmill.errors import AuthorError
 from eventmill.machine.execution import RUNNING, Execution, Frame, evolve
 from eventmill.machine.history import Details, HistoryEvent
-from eventmill.model import AuthorError, Json, Payload
+from eventmill.model import Json, Payload
 
 _TERMINAL: Final = frozenset(
     {"ExecutionSucceeded", "ExecutionFailed", "ExecutionAborted", "ExecutionTimedOut"}

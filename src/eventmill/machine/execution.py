@@ -17,16 +17,8 @@ from eventmill.machine.history import (
     WAIT_SCHEDULED,
     HistoryEvent,
 )
-from eventmill.model import (
-    AWS_QUOTAS,
-    EMPTY_OBJECT,
-    Failure,
-    Json,
-    Payload,
-    Quotas,
-    encode_json,
-    record,
-)
+from eventmill.model import AWS_QUOTAS, EMPTY_OBJECT, Failure, Json, Payload, Quotas, encode_json
+from eventmill.record import record
 
 RUNNING: Final = "RUNNING"
 ROOT: Final = 0  # the id of the outermost frame
@@ -60,16 +52,26 @@ class RunningTask:
 
     __slots__ = ("deadline_ms", "heartbeat_due_ms", "heartbeat_ms", "id", "parameters", "started")
 
-    def __init__(self, event: HistoryEvent, parameters: Payload) -> None:
-        details = event.details or {}
-        timeout, heartbeat = details.get("timeoutInSeconds"), details.get("heartbeatInSeconds")
-        self.id = event.id
+    def __init__(self, event_id: int, parameters: Payload) -> None:
+        self.id = event_id
         self.parameters = parameters
         self.started = False
-        self.deadline_ms = event.at_ms + timeout * 1000 if isinstance(timeout, int) else None
-        self.heartbeat_ms = heartbeat * 1000 if isinstance(heartbeat, int) else None
+        self.deadline_ms: int | None = None
+        self.heartbeat_ms: int | None = None
         self.heartbeat_due_ms: int | None = None
-        self.beat(event.at_ms)
+
+    @staticmethod
+    def of(event: HistoryEvent, parameters: Payload) -> "RunningTask":
+        """The task that a Scheduled event tells of; its times count from the event's."""
+        task = RunningTask(event.id, parameters)
+        details = event.details or {}
+        timeout, heartbeat = details.get("timeoutInSeconds"), details.get("heartbeatInSeconds")
+        if isinstance(timeout, int):
+            task.deadline_ms = event.at_ms + timeout * 1000
+        if isinstance(heartbeat, int):
+            task.heartbeat_ms = heartbeat * 1000
+            task.beat(event.at_ms)
+        return task
 
     def beat(self, at_ms: int) -> None:
         """Count the heartbeat's time from `at_ms`."""
@@ -375,7 +377,7 @@ def _begun(frame: Frame, event: HistoryEvent) -> None:
 def _task_scheduled(execution: Execution, frame: Frame, event: HistoryEvent) -> None:
     _begun(frame, event)
     where = "input" if event.type == "LambdaFunctionScheduled" else "parameters"
-    frame.task = RunningTask(event, event.payload(where))
+    frame.task = RunningTask.of(event, event.payload(where))
     execution.tasks[event.id] = frame
     execution.set_timer(frame, frame.task.deadline_ms)
     execution.set_timer(frame, frame.task.heartbeat_due_ms)

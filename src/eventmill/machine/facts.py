@@ -2,7 +2,8 @@
 
 from typing import TypeAlias
 
-from eventmill.model import AWS_QUOTAS, Payload, Quotas, record
+from eventmill.model import AWS_QUOTAS, Payload, Quotas
+from eventmill.record import record
 
 
 @record

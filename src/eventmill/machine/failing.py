@@ -8,6 +8,7 @@ from collections.abc import Callable
 from eventmill.asl.error_names import HEARTBEAT_TIMEOUT, RUNTIME, TIMEOUT
 from eventmill.asl.retry import Catcher, Retrier, first_match
 from eventmill.asl.syntax import Map, Parallel, Task, Wait
+from eventmill.errors import AuthorError
 from eventmill.machine.assigning import assigned
 from eventmill.machine.context import environment
 from eventmill.machine.data_flow import placed
@@ -15,7 +16,7 @@ from eventmill.machine.decision import Decision
 from eventmill.machine.execution import Frame
 from eventmill.machine.history import RETRY_SCHEDULED, Details, reason_of
 from eventmill.machine.randomness import fraction
-from eventmill.model import AuthorError, Failure, Payload
+from eventmill.model import Failure, Payload
 from eventmill.query.template import Template
 
 

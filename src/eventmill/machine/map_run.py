@@ -7,7 +7,8 @@ guide.
 
 from typing import Final, Literal, TypeAlias
 
-from eventmill.model import Json, Payload, record
+from eventmill.model import Json, Payload
+from eventmill.record import record
 
 InputType: TypeAlias = Literal["CSV", "JSON", "JSONL", "PARQUET", "MANIFEST"]
 ManifestType: TypeAlias = Literal["ATHENA_DATA", "S3_INVENTORY"]

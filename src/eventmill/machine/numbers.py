@@ -10,10 +10,11 @@ from typing import NoReturn, TypeAlias
 from eventmill.asl.error_names import QUERY_EVALUATION_ERROR, RUNTIME
 from eventmill.asl.query_results import queried_number, unexpected
 from eventmill.asl.syntax import Map, Number, Task
+from eventmill.errors import AuthorError
 from eventmill.machine import data_flow
 from eventmill.machine.context import input_environment
 from eventmill.machine.execution import Execution, Frame
-from eventmill.model import AuthorError, Json
+from eventmill.model import Json
 from eventmill.query.environment import Environment
 from eventmill.query.jsonata import Query
 from eventmill.query.jsonpath import Path, PathNotFound

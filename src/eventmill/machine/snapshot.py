@@ -254,9 +254,7 @@ def _fill(frame: Frame, stored: _Frame, payloads: Sequence[Payload]) -> None:
 
 
 def _task(stored: _Task, payloads: Sequence[Payload]) -> RunningTask:
-    task = RunningTask.__new__(RunningTask)  # it is made from an event, which is not at hand
-    task.id = stored.id
-    task.parameters = payloads[stored.parameters]
+    task = RunningTask(stored.id, payloads[stored.parameters])
     task.started = stored.started
     task.deadline_ms = stored.deadline_ms
     task.heartbeat_ms = stored.heartbeat_ms

@@ -28,7 +28,8 @@ from eventmill.machine.states import (
     task,
     wait,
 )
-from eventmill.model import AWS_QUOTAS, Failure, Json, Payload, record
+from eventmill.model import AWS_QUOTAS, Failure, Json, Payload
+from eventmill.record import record
 
 
 @record

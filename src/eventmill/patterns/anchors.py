@@ -9,8 +9,9 @@ from ipaddress import IPv4Address, IPv6Address
 from math import inf
 from typing import Final, TypeAlias
 
-from eventmill.model import Json, record
+from eventmill.model import Json
 from eventmill.patterns.operators import address_of, ignoring_case, is_number, wildcard_pieces
+from eventmill.record import record
 
 Shape: TypeAlias = tuple[str, object]
 """How a key is made of a value: by which rule, and with which parameter."""

@@ -2,8 +2,9 @@
 
 from typing import Final
 
-from eventmill.model import Json, encode_json, record
+from eventmill.model import Json, encode_json
 from eventmill.patterns.matcher import Alternative, Fields, FieldTest, Matcher, fields_of, ways_to
+from eventmill.record import record
 
 _VALUES_SHOWN_MAX: Final = 3
 _CHARACTERS_SHOWN_MAX: Final = 80

@@ -8,9 +8,10 @@ the same array belong together only when they come from the same element ("array
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, TypeAlias
 
-from eventmill.model import Json, record
+from eventmill.model import Json
 from eventmill.patterns.anchors import Anchor
 from eventmill.patterns.operators import ValueTest
+from eventmill.record import record
 
 # Which element of which array a field lies in: array number -> index, one entry for each level.
 _Place: TypeAlias = Mapping[int, int]

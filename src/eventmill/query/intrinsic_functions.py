@@ -12,10 +12,11 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final, TypeAlias
 
-from eventmill.model import Json, decode_json, encode_json, record
+from eventmill.model import Json, decode_json, encode_json
 from eventmill.query.environment import Draw
 from eventmill.query.equality import contains, same
 from eventmill.query.java import Random, hash_map_order, round_half_up, value_text
+from eventmill.record import record
 
 RANGE_ITEMS_MAX: Final = 1_000
 TEXT_CHARACTERS_MAX: Final = 10_000

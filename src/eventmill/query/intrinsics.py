@@ -7,7 +7,8 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Final, TypeAlias
 
-from eventmill.model import AuthorError, Json
+from eventmill.errors import AuthorError
+from eventmill.model import Json
 from eventmill.query.environment import Environment
 from eventmill.query.intrinsic_functions import (
     INTRINSIC_FUNCTIONS,

@@ -11,7 +11,8 @@ from typing import Any, Final, TypeAlias
 
 import jlens
 
-from eventmill.model import ABSENT, AuthorError, Json, Payload
+from eventmill.errors import AuthorError
+from eventmill.model import ABSENT, Json, Payload
 from eventmill.query.environment import Draw, Environment
 from eventmill.query.intrinsic_functions import random_uuid
 from eventmill.query.jsonata_dialect import (

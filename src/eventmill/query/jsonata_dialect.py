@@ -15,10 +15,11 @@ from math import isfinite, trunc
 from typing import Any, Final
 from urllib.parse import unquote_plus
 
-from eventmill.model import Json, encode_json, record
+from eventmill.model import Json, encode_json
 from eventmill.query.environment import Draw
 from eventmill.query.intrinsic_functions import ALGORITHMS, random_uuid
 from eventmill.query.java import Random
+from eventmill.record import record
 
 MEMORY: Final = "Expression evaluation memory limit exceeded: Check for excessive memory usage"
 

@@ -6,7 +6,8 @@ Knows nothing of states; each user of a path words its own failure.
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from eventmill.model import AuthorError, Json, Payload, encode_json
+from eventmill.errors import AuthorError
+from eventmill.model import Json, Payload, encode_json
 from eventmill.query.environment import Environment
 from eventmill.query.path_parser import NOT_A_REFERENCE_PATH, PathSyntaxError, parse_path
 from eventmill.query.path_segments import ParsedPath

@@ -3,7 +3,8 @@
 import re
 from typing import TypeAlias
 
-from eventmill.model import Json, record
+from eventmill.model import Json
+from eventmill.record import record
 
 
 @record

@@ -3,7 +3,8 @@
 from collections.abc import Callable
 from typing import Final, TypeAlias
 
-from eventmill.model import AuthorError, Json, Payload, payload_with
+from eventmill.errors import AuthorError
+from eventmill.model import Json, Payload, payload_with
 from eventmill.query.environment import Environment
 from eventmill.query.intrinsics import NOT_AN_EXPRESSION, compile_intrinsic
 from eventmill.query.java import hash_map_order

@@ -6,10 +6,11 @@ from typing import Final
 
 import msgspec
 
-from eventmill.model import Json, Payload, record
+from eventmill.model import Json, Payload
 from eventmill.patterns.compiler import compile_pattern
 from eventmill.patterns.matcher import Matcher
 from eventmill.query.equality import same
+from eventmill.record import record
 from eventmill.rehearsal.fields import Fields, pointer_to
 from eventmill.rehearsal.outcome import Outcome
 

@@ -10,7 +10,8 @@ from dataclasses import replace
 from typing import Final
 
 from eventmill.asl.fields import did_you_mean
-from eventmill.model import Json, Payload, record
+from eventmill.model import Json, Payload
+from eventmill.record import record
 from eventmill.rehearsal.fields import Fields, Note, pointer_to
 from eventmill.rehearsal.mocks import Answer, Mock, Mocks, parse_failure
 

@@ -7,9 +7,10 @@ left and whose pattern matches the task's parameters is the one.
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Final, TypeAlias
 
-from eventmill.model import Failure, Json, Payload, record
+from eventmill.model import Failure, Json, Payload
 from eventmill.patterns.compiler import compile_pattern
 from eventmill.patterns.matcher import Matcher
+from eventmill.record import record
 from eventmill.rehearsal.fields import Fields, Note, pointer_to
 
 Function: TypeAlias = Callable[[Json], Json]

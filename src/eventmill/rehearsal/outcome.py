@@ -6,7 +6,8 @@ from typing import Final
 
 from eventmill.errors import EventmillError
 from eventmill.machine.history import HistoryEvent
-from eventmill.model import Json, record
+from eventmill.model import Json
+from eventmill.record import record
 
 _ENTERED: Final = "StateEntered"
 

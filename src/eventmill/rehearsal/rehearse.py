@@ -24,8 +24,9 @@ from eventmill.integrations.lambda_function import LambdaFunction
 from eventmill.log.memory import MemoryEventLog
 from eventmill.machine.execution import Identity
 from eventmill.machine.history import HistoryEvent
-from eventmill.model import AWS_QUOTAS, EMPTY_OBJECT, Payload, Quotas, encode_json, record
+from eventmill.model import AWS_QUOTAS, EMPTY_OBJECT, Payload, Quotas, encode_json
 from eventmill.ports import Invocation
+from eventmill.record import record
 from eventmill.rehearsal.clock import RehearsalLoop, VirtualClock
 from eventmill.rehearsal.definitions import rehearsable, states_of
 from eventmill.rehearsal.fields import Note

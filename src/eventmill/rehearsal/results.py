@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 from xml.etree import ElementTree
 
-from eventmill.model import record
+from eventmill.record import record
 from eventmill.rehearsal.expectation import Difference
 from eventmill.rehearsal.outcome import Outcome, RehearsalBroken
 from eventmill.rehearsal.rehearse import perform

@@ -10,7 +10,8 @@ from typing import Final
 from eventmill.arn import is_name
 from eventmill.asl.positions import position_of
 from eventmill.errors import InvalidDefinition, ProjectError
-from eventmill.model import EMPTY_OBJECT, Json, Payload, record
+from eventmill.model import EMPTY_OBJECT, Json, Payload
+from eventmill.record import record
 from eventmill.rehearsal.definitions import rehearsable, states_of
 from eventmill.rehearsal.expectation import Expectation, parse_expectation
 from eventmill.rehearsal.fields import Fields, pointer_to

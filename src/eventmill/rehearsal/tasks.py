@@ -11,7 +11,8 @@ from eventmill.handler import HandlerError
 from eventmill.integrations.lambda_function import LambdaFunction, Report
 from eventmill.machine.commands import RunTask
 from eventmill.machine.facts import Fact, TaskFailed, TaskHeartbeat, TaskSubmitted, TaskSucceeded
-from eventmill.model import EMPTY_OBJECT, Failure, Json, Payload, decode_json, encode_json, record
+from eventmill.model import EMPTY_OBJECT, Failure, Json, Payload, decode_json, encode_json
+from eventmill.record import record
 from eventmill.rehearsal.clock import RehearsalLoop, VirtualClock
 from eventmill.rehearsal.mocks import Answer, Mock, Mocks
 

@@ -7,8 +7,9 @@ from eventmill.arn import Home
 from eventmill.asl.parser import parse, reopen
 from eventmill.asl.syntax import StateMachine
 from eventmill.errors import LogDamaged, StateMachineDoesNotExist
-from eventmill.model import Quotas, record
+from eventmill.model import Quotas
 from eventmill.ports import EventLog
+from eventmill.record import record
 
 
 @record

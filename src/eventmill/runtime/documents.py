@@ -14,7 +14,8 @@ from typing import Any, Final
 import yaml
 
 from eventmill.errors import ProjectError
-from eventmill.model import Json, encode_json, record
+from eventmill.model import Json, encode_json
+from eventmill.record import record
 
 YAML_SUFFIXES: Final = (".yaml", ".yml")
 DOCUMENT_BYTES_MAX: Final = 4_194_304

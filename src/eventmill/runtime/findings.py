@@ -6,7 +6,7 @@ from typing import Final
 
 from eventmill.asl.positions import position_of
 from eventmill.errors import Diagnostic
-from eventmill.model import record
+from eventmill.record import record
 
 ERROR: Final = "ERROR"
 

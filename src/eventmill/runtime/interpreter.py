@@ -4,9 +4,16 @@ import gc
 import sys
 from typing import Final
 
+from eventmill import model
+
 # The log's writer asks for the interpreter's lock a few dozen times for each commit. At the default
 # of 5 ms a busy event loop makes it wait so long that the two take turns instead of overlapping.
 _SWITCH_SECONDS: Final = 0.0001
+
+
+def runs_compiled() -> bool:
+    """Whether the modules that every step runs through are machine code (docs/performance.md)."""
+    return not str(model.__file__).endswith(".py")
 
 
 def tune_interpreter() -> None:

@@ -3,9 +3,11 @@
 from collections.abc import AsyncGenerator, AsyncIterator
 
 from eventmill.asl.error_names import DATA_LIMIT_EXCEEDED
+from eventmill.errors import AuthorError
 from eventmill.machine.commands import RunMap
 from eventmill.machine.map_run import Batching, Item
-from eventmill.model import AuthorError, Payload, record
+from eventmill.model import Payload
+from eventmill.record import record
 
 
 @record

@@ -14,14 +14,15 @@ from typing import Final, TypeVar
 from uuid import NAMESPACE_URL, uuid3
 
 from eventmill.asl.error_names import EXCEED_TOLERATED_FAILURE_THRESHOLD
-from eventmill.errors import LogUnavailable
+from eventmill.errors import AuthorError, LogUnavailable
 from eventmill.faults import point
 from eventmill.machine.commands import RunMap
 from eventmill.machine.decision import too_large
 from eventmill.machine.facts import Fact, MapRunFailed, MapRunSucceeded
 from eventmill.machine.map_run import Item
-from eventmill.model import AuthorError, Failure, Json, Payload, Quotas, record
+from eventmill.model import Failure, Json, Payload, Quotas
 from eventmill.ports import Clock, Datasets, EventLog, Transaction
+from eventmill.record import record
 from eventmill.rows import Child, ChildResult, ExecutionRow, MapRunChange
 from eventmill.runtime.admission import Admission, weight_of
 from eventmill.runtime.catalog import Catalog, Machine

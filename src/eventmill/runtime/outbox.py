@@ -25,7 +25,6 @@ BUS: Final = "bus"
 """The name under which events without a sensor are published, and the marks kept."""
 
 _AT_ONCE: Final = 64
-_IN_MEMORY_MAX: Final = 1_000
 _KNOWN_MAX: Final = 10_000
 _PAUSE_MS: Final = 1_000
 
@@ -57,13 +56,23 @@ class Outbox:
     """The events of executions, on their way to the bus."""
 
     def __init__(
-        self, log: EventLog, clock: Clock, changes: StatusChanges, *, hops_max: int
+        self,
+        log: EventLog,
+        clock: Clock,
+        changes: StatusChanges,
+        *,
+        hops_max: int,
+        in_memory_max: int = 1_000,
     ) -> None:
-        """Tell of `changes`; what more than `hops_max` executions led to starts nothing."""
+        """Tell of `changes`; what more than `hops_max` executions led to starts nothing.
+
+        Of what waits `in_memory_max` events are kept in memory; the others stand in the log.
+        """
         self._events = log
         self._clock = clock
         self._changes = changes
         self._hops_max = hops_max
+        self._in_memory_max = in_memory_max
         self._waiting: dict[str, TriggerEvent] = {}
         self._has_more = True  # there may be marks that are not in memory
         self._woken = asyncio.Event()
@@ -92,7 +101,7 @@ class Outbox:
     def send(self, events: Sequence[TriggerEvent]) -> None:
         """Publish events soon whose marks are durable."""
         for event in events:
-            if len(self._waiting) < _IN_MEMORY_MAX:
+            if len(self._waiting) < self._in_memory_max:
                 self._waiting[event.id] = event
             else:
                 self._has_more = True  # they are read when there is room
@@ -125,10 +134,10 @@ class Outbox:
     async def _recall(self) -> None:
         """Read the marks that are not in memory."""
         self._has_more = False
-        marks = await self._events.sensor_state(BUS, limit=_IN_MEMORY_MAX)
+        marks = await self._events.sensor_state(BUS, limit=self._in_memory_max)
         for event in map(_read, marks.values()):
             self._waiting[event.id] = event
-        if len(marks) == _IN_MEMORY_MAX:
+        if len(marks) == self._in_memory_max:
             self._has_more = True
 
     async def _publish(self, event: TriggerEvent, put: Put) -> None:

@@ -17,6 +17,7 @@ from dataclasses import replace
 from typing import Any, Final, TypeAlias, TypeVar
 
 from eventmill.errors import (
+    AuthorError,
     ExecutionAlreadyExists,
     ExecutionDoesNotExist,
     LogUnavailable,
@@ -24,8 +25,9 @@ from eventmill.errors import (
 )
 from eventmill.events import TriggerEvent
 from eventmill.machine.execution import RUNNING
-from eventmill.model import AuthorError, Json, decode_json, encode_json, record
+from eventmill.model import Json, decode_json, encode_json
 from eventmill.ports import Clock, EventLog, Transaction
+from eventmill.record import record
 from eventmill.rows import DeliveryRow, ExecutionRow
 from eventmill.runtime.engine import Engine
 from eventmill.runtime.starting import Start

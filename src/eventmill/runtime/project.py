@@ -12,7 +12,8 @@ from eventmill.asl.parser import check
 from eventmill.asl.positions import position_of
 from eventmill.errors import Diagnostic, ProjectError
 from eventmill.executors.scan import Scan, scan
-from eventmill.model import Json, Quotas, decode_json, record
+from eventmill.model import Json, Quotas, decode_json
+from eventmill.record import record
 from eventmill.runtime.documents import YAML_SUFFIXES, Document, read_document
 from eventmill.runtime.findings import ERROR, Finding, from_diagnostic, from_line
 from eventmill.runtime.settings import SETTINGS_FILE, Settings

@@ -7,9 +7,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import replace
 from typing import Final, TypeAlias
 
-from eventmill.errors import DuplicateEvent, ExecutionAlreadyExists, StateMachineDoesNotExist
+from eventmill.errors import (
+    AuthorError,
+    DuplicateEvent,
+    ExecutionAlreadyExists,
+    StateMachineDoesNotExist,
+)
 from eventmill.events import TriggerEvent
-from eventmill.model import AuthorError
 from eventmill.ports import Clock, Delivery, EventLog, Transaction
 from eventmill.rows import DeliveryRow, ExecutionRow
 from eventmill.runtime.catalog import Catalog

@@ -37,7 +37,8 @@ from urllib.parse import urlsplit
 from eventmill.arn import Home
 from eventmill.errors import SettingsError
 from eventmill.log.retention import Limits
-from eventmill.model import Quotas, record
+from eventmill.model import Quotas
+from eventmill.record import record
 from eventmill.runtime.signatures import SCHEMES, Signature
 
 SETTINGS_FILE: Final = "eventmill.toml"

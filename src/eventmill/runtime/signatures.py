@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from eventmill.errors import SettingsError
-from eventmill.model import record
+from eventmill.record import record
 
 GITHUB: Final = "github"
 STANDARD: Final = "standard-webhooks"

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from eventmill.machine.snapshot import LAYOUT, snapshot
-from eventmill.model import record
+from eventmill.record import record
 from eventmill.rows import Snapshot
 from eventmill.runtime.loading import Live
 

@@ -13,8 +13,9 @@ from eventmill.events import TriggerEvent
 from eventmill.machine.execution import RUNNING
 from eventmill.machine.facts import StartExecution
 from eventmill.machine.transition import Step, advance
-from eventmill.model import Payload, Quotas, record
+from eventmill.model import Payload, Quotas
 from eventmill.ports import Clock, EventLog, Outcome, Transaction
+from eventmill.record import record
 from eventmill.rows import Child, DeliveryRow, ExecutionRow, StepRow
 from eventmill.runtime.admission import Admission, weight_of
 from eventmill.runtime.catalog import Catalog, Machine

@@ -14,8 +14,8 @@ from eventmill.arn import Home
 from eventmill.errors import LogError, LogUnavailable, SensorError
 from eventmill.events import TriggerEvent
 from eventmill.faults import point
-from eventmill.model import record
 from eventmill.ports import Clock, Delivery, EventLog, Sensor
+from eventmill.record import record
 from eventmill.runtime.condition import RUNNING, Condition
 from eventmill.runtime.router import Router
 from eventmill.triggers.listeners import Listeners

@@ -17,7 +17,6 @@ from eventmill.executors.scan import Scan
 from eventmill.integrations.lambda_function import LambdaFunction
 from eventmill.log.checkpoints import Sign
 from eventmill.log.sqlite import SqliteEventLog
-from eventmill.model import record
 from eventmill.objects.filesystem import FilesystemObjectStore
 from eventmill.objects.s3 import S3ObjectStore
 from eventmill.ports import (
@@ -27,6 +26,7 @@ from eventmill.ports import (
     Invocation,
     ObjectStore,
 )
+from eventmill.record import record
 from eventmill.runtime.bus import Bus
 from eventmill.runtime.catalog import Catalog
 from eventmill.runtime.clock import SystemClock

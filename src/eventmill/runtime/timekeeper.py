@@ -93,8 +93,7 @@ class Timekeeper:
             self._in_log_ms = asked_at_ms
             raise
         if found_ms is not None:
-            # Somebody may have gone to sleep meanwhile.
-            self._in_log_ms = min(found_ms, self._in_log_ms or found_ms)
+            self.sleeps(found_ms)  # unless somebody went to sleep for less meanwhile
 
     async def _wake_memory(self, now_ms: int) -> None:
         due: list[int] = []

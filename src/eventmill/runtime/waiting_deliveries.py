@@ -14,6 +14,7 @@ from dataclasses import replace
 from typing import Any, Final, TypeAlias
 
 from eventmill.errors import (
+    AuthorError,
     ExecutionAlreadyExists,
     ExecutionDoesNotExist,
     LogUnavailable,
@@ -21,7 +22,7 @@ from eventmill.errors import (
 )
 from eventmill.events import TriggerEvent
 from eventmill.machine.execution import RUNNING
-from eventmill.model import AuthorError, Payload
+from eventmill.model import Payload
 from eventmill.ports import Clock, EventLog, Transaction
 from eventmill.rows import DeliveryRow, ExecutionRow
 from eventmill.runtime.engine import Engine

@@ -8,7 +8,7 @@ from collections import deque
 from dataclasses import replace
 from typing import Final, NamedTuple, Protocol
 
-from eventmill.model import record
+from eventmill.record import record
 from eventmill.schedules.zone import MINUTE_MS
 
 EARLIER_COUNTED_MAX: Final = 1_000

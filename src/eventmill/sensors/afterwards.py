@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterable, Mapping
 from enum import Enum
 from typing import Final, Protocol
 
-from eventmill.model import record
 from eventmill.ports import Remember
+from eventmill.record import record
 from eventmill.sensors.disposal import move
 from eventmill.sensors.snapshot import Folder, Problem, Sighting
 from eventmill.triggers.filesystem import Disposal

@@ -18,8 +18,8 @@ from eventmill.arn import Home
 from eventmill.events import TriggerEvent
 from eventmill.faults import point
 from eventmill.instant import format_instant
-from eventmill.model import record
 from eventmill.ports import Clock, Delivery, Publish, Pulse, Remember
+from eventmill.record import record
 from eventmill.schedules.schedule import Schedule
 from eventmill.schedules.zone import DAY_MS, zone
 from eventmill.triggers.schedule import ALL, LAST, ScheduleSource

@@ -5,7 +5,7 @@ import threading
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, Self, TypeAlias
 
-from eventmill.model import record
+from eventmill.record import record
 from eventmill.testing.child import Child
 from eventmill.testing.extra import folder_of, require
 from eventmill.testing.service import LocalService

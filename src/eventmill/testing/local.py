@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from eventmill.model import record
+from eventmill.record import record
 from eventmill.testing.aws import MotoServer
 from eventmill.testing.kafka import EmbeddedKafka
 

@@ -4,7 +4,8 @@ import hashlib
 import posixpath
 from typing import Final
 
-from eventmill.model import Json, encode_json, record
+from eventmill.model import Json, encode_json
+from eventmill.record import record
 from eventmill.triggers.fields import Fields
 
 MOVE: Final = "move"

@@ -6,9 +6,10 @@ from collections.abc import Callable
 from itertools import count
 from typing import Final, TypeAlias
 
+from eventmill.errors import AuthorError
 from eventmill.events import TriggerEvent
 from eventmill.instant import format_instant
-from eventmill.model import AuthorError, Json, Payload, decode_json, encode_json
+from eventmill.model import Json, Payload, decode_json, encode_json
 from eventmill.query.environment import Environment, no_context
 from eventmill.query.jsonata import QueryTemplate, compile_query_template, is_query
 from eventmill.query.jsonpath import Path, PathNotFound, PathSyntaxError

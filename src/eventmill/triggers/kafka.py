@@ -7,7 +7,8 @@ from dataclasses import replace
 from typing import Final, Literal, TypeAlias, cast
 
 from eventmill.instant import parse_instant
-from eventmill.model import Json, encode_json, record
+from eventmill.model import Json, encode_json
+from eventmill.record import record
 from eventmill.triggers.fields import Fields
 
 Format: TypeAlias = Literal["json", "avro", "text", "bytes"]

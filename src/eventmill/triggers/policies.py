@@ -3,10 +3,11 @@
 from typing import Final
 
 from eventmill.events import TriggerEvent
-from eventmill.model import Json, encode_json, record
+from eventmill.model import Json, encode_json
 from eventmill.query.jsonata import QueryTemplate
 from eventmill.query.jsonpath import Path
 from eventmill.query.template import Template
+from eventmill.record import record
 from eventmill.triggers.fields import Fields
 from eventmill.triggers.input import compile_text, digest, environment_of
 from eventmill.triggers.overlap import ALLOW

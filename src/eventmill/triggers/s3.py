@@ -4,7 +4,8 @@ import hashlib
 import re
 from typing import Final, TypeAlias
 
-from eventmill.model import Json, encode_json, record
+from eventmill.model import Json, encode_json
+from eventmill.record import record
 from eventmill.triggers.fields import Fields
 
 VISIBILITY_SECONDS_MAX: Final = 43_200  # SQS's

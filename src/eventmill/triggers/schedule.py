@@ -8,7 +8,8 @@ from dataclasses import replace
 from typing import Final
 
 from eventmill.arn import is_name
-from eventmill.model import Json, encode_json, record
+from eventmill.model import Json, encode_json
+from eventmill.record import record
 from eventmill.schedules.expression import parse_expression
 from eventmill.schedules.schedule import Once, Rate, Schedule, Times
 from eventmill.schedules.zone import MINUTE_MS, UTC, UnknownZone, Zone, zone

@@ -10,12 +10,14 @@ from collections.abc import Iterable
 from typing import Final
 
 from eventmill.arn import is_name
+from eventmill.errors import AuthorError
 from eventmill.events import TriggerEvent
-from eventmill.model import AuthorError, Json, Payload, encode_json, record
+from eventmill.model import Json, Payload, encode_json
 from eventmill.patterns.compiler import compile_pattern
 from eventmill.patterns.matcher import Matcher
 from eventmill.query.jsonata import QueryTemplate
 from eventmill.query.template import Template
+from eventmill.record import record
 from eventmill.triggers.fields import Fields, Note
 from eventmill.triggers.input import (
     InputRule,

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from eventmill.asl.choice import compile_condition, compile_pattern
 from eventmill.asl.fields import Fields
 from eventmill.asl.report import Place, Report
-from eventmill.errors import Diagnostic
-from eventmill.model import AuthorError, Failure, Json, Payload
+from eventmill.errors import AuthorError, Diagnostic
+from eventmill.model import Failure, Json, Payload
 from eventmill.query.environment import Environment, no_context
 
 

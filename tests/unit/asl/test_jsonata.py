@@ -15,8 +15,9 @@ from eventmill.asl.syntax import (
     Task,
     Wait,
 )
+from eventmill.errors import AuthorError
 from eventmill.instant import parse_instant
-from eventmill.model import AuthorError, Failure, Json, Payload
+from eventmill.model import Failure, Json, Payload
 from eventmill.query.environment import Environment, no_context
 from eventmill.query.jsonata import Query, QueryTemplate
 from eventmill.query.jsonpath import Path

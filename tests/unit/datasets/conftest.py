@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 
 from eventmill.datasets.reading import read_items
+from eventmill.errors import AuthorError
 from eventmill.machine.map_run import Item, Reading
-from eventmill.model import AuthorError, Failure, Json
+from eventmill.model import Failure, Json
 from eventmill.objects.filesystem import FilesystemObjectStore
 
 BUCKET = "data"

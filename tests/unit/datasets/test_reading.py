@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from eventmill.datasets.reading import read_items
+from eventmill.errors import AuthorError
 from eventmill.machine.map_run import Item, Reading
-from eventmill.model import AuthorError
 from eventmill.ports import StoredObject
 from tests.conformance.recorded import ABSENT_REASON, FOLDER, Case, cases
 from tests.unit.datasets.conftest import BUCKET, Bucket
@@ -44,6 +44,8 @@ def recorded_reading(case: Case) -> Reading:
     max_items = config.get("MaxItems")
     if "MaxItemsPath" in config or isinstance(max_items, str):
         max_items = given.get("MaxItems", 2)
+    if isinstance(max_items, float):
+        pytest.skip("the machine refuses this before anything is read")
     headers = config.get("CSVHeaders")
     return Reading(
         action=reader["Resource"].rpartition(":")[2],
@@ -72,8 +74,6 @@ async def test_agrees_with_what_was_recorded(bucket: Bucket, case: Case) -> None
         (bucket.root.parent / each["bucket"] / each["key"]).write_text(each["body"])
     expected = case["expected"]
     reading = recorded_reading(case)
-    if isinstance(reading.max_items, float):
-        pytest.skip("the machine refuses this before anything is read")
     if expected["status"] == "FAILED":
         failure = await bucket.failure(reading)
         assert (failure.error, failure.cause) == (expected["error"], expected["cause"])

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from eventmill.datasets.results import transformed, write_results
+from eventmill.errors import AuthorError
 from eventmill.machine.map_run import Writing
-from eventmill.model import AuthorError, Json, Payload
+from eventmill.model import Json, Payload
 from eventmill.rows import ChildResult
 from tests.unit.datasets.conftest import BUCKET, Bucket
 

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from eventmill.model import AuthorError, Failure, Json, Payload
+from eventmill.errors import AuthorError
+from eventmill.model import Failure, Json, Payload
 from eventmill.query.environment import Draw, Environment, no_context, no_draw
 from eventmill.query.intrinsics import NESTING_MAX, compile_intrinsic
 from eventmill.query.java import Random

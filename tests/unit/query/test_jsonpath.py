@@ -2,7 +2,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from eventmill.model import AuthorError, Failure, Json, Payload
+from eventmill.errors import AuthorError
+from eventmill.model import Failure, Json, Payload
 from eventmill.query.environment import Environment, no_context
 from eventmill.query.jsonpath import (
     IndexOutOfRange,

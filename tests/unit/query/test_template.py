@@ -1,6 +1,7 @@
 import pytest
 
-from eventmill.model import AuthorError, Failure, Json, Payload
+from eventmill.errors import AuthorError
+from eventmill.model import Failure, Json, Payload
 from eventmill.query.environment import Environment, no_context
 from eventmill.query.jsonpath import PathSyntaxError
 from eventmill.query.template import DEPTH_MAX, Template, compile_expression, compile_template

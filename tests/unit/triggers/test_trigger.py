@@ -4,8 +4,9 @@ from typing import Any
 import pytest
 
 from eventmill.arn import is_name
+from eventmill.errors import AuthorError
 from eventmill.events import TriggerEvent
-from eventmill.model import AuthorError, Json
+from eventmill.model import Json
 from eventmill.triggers.filesystem import Disposal, FilesystemSource
 from eventmill.triggers.trigger import InvalidTrigger, Trigger, parse_trigger
 

@@ -16,8 +16,9 @@ from eventmill.cli.schedules import Scheduled, scheduled
 from eventmill.cli.server_file import endpoint as endpoint_of
 from eventmill.cli.server_file import read_server_file
 from eventmill.cli.texts import count
+from eventmill.errors import AuthorError
 from eventmill.instant import format_instant
-from eventmill.model import AuthorError, Json
+from eventmill.model import Json
 from eventmill.runtime.clock import SystemClock
 from eventmill.runtime.settings import Settings
 from eventmill.schedules.zone import Zone, zone

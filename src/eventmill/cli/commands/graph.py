@@ -23,8 +23,9 @@ from eventmill.graph.mermaid import render_mermaid
 from eventmill.graph.outline import outline
 from eventmill.graph.png import NoFont, TooLarge, render_png
 from eventmill.graph.svg import render_svg
-from eventmill.model import AWS_QUOTAS, Json, Quotas, decode_json, record
+from eventmill.model import AWS_QUOTAS, Json, Quotas, decode_json
 from eventmill.ports import EventLog
+from eventmill.record import record
 from eventmill.rows import ExecutionRow, MapRunRow
 from eventmill.runtime.findings import ERROR, from_diagnostic
 from eventmill.runtime.project import check_workflow, workflow_files, workflow_name

@@ -24,7 +24,8 @@ from eventmill.cli.texts import count, printable, short
 from eventmill.errors import ReplayMismatch
 from eventmill.machine.execution import RUNNING, Execution
 from eventmill.machine.transition import outstanding
-from eventmill.model import Json, record
+from eventmill.model import Json
+from eventmill.record import record
 from eventmill.runtime.replay import snapshot_holds, verify
 from eventmill.runtime.settings import Settings
 

@@ -14,7 +14,8 @@ from eventmill.cli.schedules import Scheduled, scheduled
 from eventmill.cli.tables import Column, Line, Table, show
 from eventmill.cli.texts import duration
 from eventmill.instant import format_instant
-from eventmill.model import Json, record
+from eventmill.model import Json
+from eventmill.record import record
 from eventmill.runtime.clock import SystemClock
 from eventmill.schedules.zone import UnknownZone, Zone, zone
 

@@ -18,7 +18,8 @@ from eventmill.cli.texts import count, duration, printable
 from eventmill.executors.inline import InlineExecutor
 from eventmill.inspection.call import test_state
 from eventmill.integrations.lambda_function import LambdaFunction
-from eventmill.model import Json, decode_json, encode_json, record
+from eventmill.model import Json, decode_json, encode_json
+from eventmill.record import record
 from eventmill.rehearsal.mocks import Answer, parse_mock
 from eventmill.rehearsal.results import Result, run_test, write_junit
 from eventmill.rehearsal.suite import TEST_ENDINGS, Suite, machine_of, read_suite, suite_files

@@ -15,7 +15,8 @@ from eventmill.cli.options import chosen_settings, find_project, json_option, pr
 from eventmill.cli.output import painted, write_document, write_line
 from eventmill.cli.texts import count, printable
 from eventmill.executors.scan import scan
-from eventmill.model import AWS_QUOTAS, Json, record
+from eventmill.model import AWS_QUOTAS, Json
+from eventmill.record import record
 from eventmill.rehearsal.suite import TEST_ENDINGS, read_suite, suite_files
 from eventmill.runtime.documents import YAML_SUFFIXES
 from eventmill.runtime.findings import ERROR, Finding, from_diagnostic

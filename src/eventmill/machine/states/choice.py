@@ -2,12 +2,12 @@
 
 from eventmill.asl.error_names import RUNTIME
 from eventmill.asl.syntax import Choice
+from eventmill.errors import AuthorError
 from eventmill.machine import data_flow
 from eventmill.machine.assigning import assigned
 from eventmill.machine.context import input_environment
 from eventmill.machine.decision import Decision
 from eventmill.machine.execution import Frame
-from eventmill.model import AuthorError
 
 
 def enter(decision: Decision, frame: Frame, state: Choice) -> None:

@@ -17,6 +17,7 @@ from eventmill.asl.syntax import (
     Map,
     ResultWriter,
 )
+from eventmill.errors import AuthorError
 from eventmill.machine import data_flow, failing
 from eventmill.machine.commands import RunMap
 from eventmill.machine.context import dataset_of, input_environment, item_surroundings
@@ -25,7 +26,7 @@ from eventmill.machine.execution import Execution, Frame
 from eventmill.machine.history import reason_of
 from eventmill.machine.map_run import Batching, Item, Reading, Writing
 from eventmill.machine.numbers import Look, look_of, max_concurrency, percentage, whole_number
-from eventmill.model import AuthorError, Failure, Json, Payload
+from eventmill.model import Failure, Json, Payload
 
 
 def begin(decision: Decision, frame: Frame, state: Map, distribution: Distribution) -> None:

@@ -3,11 +3,12 @@
 from eventmill.asl.error_names import RUNTIME
 from eventmill.asl.query_results import queried_text
 from eventmill.asl.syntax import Fail
+from eventmill.errors import AuthorError
 from eventmill.machine import failing
 from eventmill.machine.context import environment
 from eventmill.machine.decision import Decision
 from eventmill.machine.execution import Frame
-from eventmill.model import AuthorError, Failure
+from eventmill.model import Failure
 from eventmill.query.jsonata import Query
 from eventmill.query.template import Template
 

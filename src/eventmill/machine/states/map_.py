@@ -5,6 +5,7 @@ An iteration is a frame while it runs and one payload afterwards; nothing recurs
 
 from eventmill.asl.error_names import RUNTIME
 from eventmill.asl.syntax import Map
+from eventmill.errors import AuthorError
 from eventmill.machine import data_flow
 from eventmill.machine.context import input_environment, items_of
 from eventmill.machine.decision import Decision
@@ -12,7 +13,7 @@ from eventmill.machine.execution import Frame
 from eventmill.machine.history import Details
 from eventmill.machine.numbers import max_concurrency
 from eventmill.machine.states import distributed_map
-from eventmill.model import AuthorError, Json, Payload
+from eventmill.model import Json, Payload
 
 
 def begin(decision: Decision, frame: Frame, state: Map) -> None:

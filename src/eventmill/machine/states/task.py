@@ -5,6 +5,7 @@ from typing import Final
 from eventmill.asl.error_names import DATA_LIMIT_EXCEEDED, HEARTBEAT_TIMEOUT, TIMEOUT
 from eventmill.asl.query_results import queried_number
 from eventmill.asl.syntax import TASK_TIMEOUT_SECONDS_DEFAULT, Resource, Task
+from eventmill.errors import AuthorError
 from eventmill.machine import data_flow, failing
 from eventmill.machine.commands import RunTask
 from eventmill.machine.context import environment
@@ -13,7 +14,7 @@ from eventmill.machine.execution import Execution, Frame, is_late
 from eventmill.machine.history import Details, reason_of
 from eventmill.machine.numbers import Look, look_of, not_a, value_at
 from eventmill.machine.tokens import task_token
-from eventmill.model import AuthorError, Failure, Payload
+from eventmill.model import Failure, Payload
 from eventmill.query.jsonata import Query
 from eventmill.query.jsonpath import Path
 

@@ -5,6 +5,7 @@ from typing import Final
 from eventmill.asl.error_names import QUERY_EVALUATION_ERROR, RUNTIME
 from eventmill.asl.query_results import queried_number
 from eventmill.asl.syntax import Wait
+from eventmill.errors import AuthorError
 from eventmill.instant import parse_instant
 from eventmill.machine import data_flow
 from eventmill.machine.assigning import assigned
@@ -12,7 +13,7 @@ from eventmill.machine.context import input_environment
 from eventmill.machine.decision import Decision
 from eventmill.machine.execution import Frame
 from eventmill.machine.history import WAIT_SCHEDULED
-from eventmill.model import AuthorError, Json
+from eventmill.model import Json
 from eventmill.query.environment import Environment
 from eventmill.query.jsonata import Query
 from eventmill.query.jsonpath import Path, PathNotFound

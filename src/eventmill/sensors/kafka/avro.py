@@ -13,7 +13,8 @@ from fastavro import parse_schema, schemaless_reader
 from fastavro.schema import SchemaParseException
 
 from eventmill.errors import SensorError
-from eventmill.model import Json, decode_json, encode_json, record
+from eventmill.model import Json, decode_json, encode_json
+from eventmill.record import record
 
 # What reading bytes at random by a schema raises: too short, a length or an index that is wrong,
 # text that is not UTF-8, a time before or after all that Python can express, a value of no use.

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from eventmill.errors import SensorError
-from eventmill.model import record
+from eventmill.record import record
 from eventmill.triggers.kafka import KafkaSource, Tls
 
 

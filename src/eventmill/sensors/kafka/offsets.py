@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from eventmill.model import record
+from eventmill.record import record
 
 
 class Partition(NamedTuple):

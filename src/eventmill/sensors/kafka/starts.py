@@ -5,8 +5,8 @@ from typing import Any, Final
 
 from aiokafka import TopicPartition
 
-from eventmill.model import record
 from eventmill.ports import Remember
+from eventmill.record import record
 from eventmill.sensors.kafka.offsets import Partition, Place, key, remembered
 from eventmill.triggers.kafka import KafkaSource
 

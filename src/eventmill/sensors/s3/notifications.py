@@ -14,7 +14,8 @@ from uuid import NAMESPACE_URL, uuid5
 from eventmill.arn import Home
 from eventmill.events import TriggerEvent
 from eventmill.instant import parse_instant
-from eventmill.model import Json, decode_json, encode_json, record
+from eventmill.model import Json, decode_json, encode_json
+from eventmill.record import record
 
 SOURCE: Final = "aws.s3"
 OBJECT_CREATED: Final = "Object Created"
