@@ -1,14 +1,21 @@
 # Everything a developer does here. `make` alone lists it; nothing but git, make and Python 3.11+ is
 # needed, and nothing is installed outside this folder.
 
-VENV ?= .venv
+# With COMPILED=1 a command works on Eventmill as a wheel with compiled modules installs it, in an
+# environment of its own. It needs a C compiler and a few minutes, again after every change. That is
+# what benchmarks measure where there is a compiler; `make bench COMPILED=` measures the sources.
+ifneq ($(filter bench bench-%,$(MAKECMDGOALS)),)
+COMPILED ?= $(if $(shell command -v cc),1)
+endif
+COMPILED ?=
+VENV ?= .venv$(if $(COMPILED),-compiled)
 # The Python that the virtual environment is made from; empty means: the first fit one on the PATH.
 PYTHON ?=
 # More arguments for pytest, the demo, the report or the benchmark, such as: make test ARGS='-k quarantine'
 ARGS ?=
 
 # Named one by one, so that no environment is looked into where git does not say what is ignored.
-CODE := src tests bench handlers examples
+CODE := src tests bench handlers examples hatch_build.py
 
 IN_VENV := $(VENV)/bin/python
 # The environment knows this folder by its absolute path, so a clone that was moved sets up anew.
@@ -75,6 +82,7 @@ clean: ## Remove what these commands made: environments, caches, build output
 	@rm -rf .venv .venv-* build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-$(INSTALLED): pyproject.toml
-	@VENV='$(VENV)' PYTHON='$(PYTHON)' sh .ci/setup
+# An editable installation follows the sources by itself.
+$(INSTALLED): pyproject.toml $(if $(COMPILED),hatch_build.py $(shell find src -name '*.py'))
+	@VENV='$(VENV)' PYTHON='$(PYTHON)' COMPILED='$(COMPILED)' sh .ci/setup
 	@touch '$@'
