@@ -71,7 +71,6 @@ def _compile(modules: list[Path]) -> list[Path]:
             [f"--cache-dir={BUILD / 'cache'}", *map(str, modules)],
             target_dir=str(BUILD),
             group_name="eventmill",
-            opt_level="2",
             debug_level="0",
         )
         command = Distribution({"ext_modules": extensions}).get_command_obj("build_ext")
