@@ -380,14 +380,18 @@ async def test_a_disk_that_refuses_makes_the_bus_wait() -> None:
         assert len(await life.executions("two")) == 1
 
 
-async def test_more_than_memory_holds_is_read_from_the_log() -> None:
+@pytest.mark.parametrize(("in_memory_max", "executions"), [(3, 20), (80, 95)])
+async def test_more_than_memory_holds_is_read_from_the_log(
+    in_memory_max: int, executions: int
+) -> None:
     log = MemoryEventLog()
     trigger = on_status("a", "two", "one", "SUCCEEDED")
-    async with living(log, trigger, in_memory_max=3) as life:
-        await asyncio.gather(*(life.world.start("one", f"n{number}") for number in range(20)))
+    async with living(log, trigger, in_memory_max=in_memory_max) as life:
+        starts = (life.world.start("one", f"n{number}") for number in range(executions))
+        await asyncio.gather(*starts)
         for _ in range(10):
             await settled()
-        assert len(await life.executions("two")) == 20
+        assert len(await life.executions("two")) == executions
         assert await log.sensor_state(BUS) == {}
 
 
